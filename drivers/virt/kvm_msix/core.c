@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The MSI-X state machine: table, Pending Bit Array, Message Control.
+ *
+ * It knows no KVM, no eventfd and no lock, allocates nothing and prints
+ * nothing: it answers with what the caller has to do (enum kvm_msix_effect,
+ * enum kvm_msix_verdict). The numbers in the comments are clauses of the PCI
+ * Express Base Specification, Revision 6.
+ *
+ * Always true here:
+ *  - A vector sends only while MSI-X Enable is set, Function Mask clear and its
+ *    own mask bit clear. Whoever makes the last of the three true takes the
+ *    pending bit out and sends.
+ *  - The caller holds the vector's lock in every function that takes a vector
+ *    and can change it. After a change of Message Control it visits each
+ *    vector once, under its lock, with kvm_msix_release_pending(): then no
+ *    vector has seen the old value after the last visit.
+ *  - The guest chooses offset and value. Offsets are checked by
+ *    kvm_msix_access_ok() before anything else sees them; an entry's fields
+ *    are read once.
+ */
+#include "core.h"
+
+/**
+ * kvm_msix_core_init - A function in its state after power-on
+ * @core: what to set up
+ * @nr: number of vectors, 1 to KVM_MSIX_MAX_VECTORS
+ * @table: zeroed memory, kvm_msix_table_size(@nr) bytes, aligned to 8
+ * @pba: zeroed memory, kvm_msix_pba_size(@nr) bytes, aligned to 8
+ *
+ * 7.7.2.7: mask bits are set after reset.
+ */
+void kvm_msix_core_init(struct kvm_msix_core *core, u32 nr, void *table,
+			void *pba)
+{
+	u32 v;
+
+	BUILD_BUG_ON(sizeof(struct kvm_msix_entry) != PCI_MSIX_ENTRY_SIZE);
+
+	core->nr = nr;
+	core->control = 0;
+	core->table = table;
+	core->pba = pba;
+	for (v = 0; v < nr; v++)
+		kvm_msix_reset_entry(core, v);
+}
+
+/**
+ * kvm_msix_access_ok - May the guest access these bytes of a structure?
+ * @size: the structure's size in bytes
+ * @offset: first byte
+ * @len: number of bytes
+ *
+ * 6.1.4.2 has software use naturally aligned dwords and qwords only. Aligned
+ * bytes and words are let through as well: they harm nothing.
+ */
+bool kvm_msix_access_ok(u32 size, u32 offset, unsigned int len)
+{
+	if (len != 1 && len != 2 && len != 4 && len != 8)
+		return false;
+	return offset % len == 0 && len <= size && offset <= size - len;
+}
+
+/* One load of @len bytes, which are aligned and lie within one qword. */
+static void load(const void *from, unsigned int len, void *val)
+{
+	switch (len) {
+	case 1:
+		*(u8 *)val = READ_ONCE(*(const u8 *)from);
+		break;
+	case 2:
+		*(u16 *)val = READ_ONCE(*(const u16 *)from);
+		break;
+	case 4:
+		*(u32 *)val = READ_ONCE(*(const u32 *)from);
+		break;
+	case 8:
+		*(u64 *)val = READ_ONCE(*(const u64 *)from);
+		break;
+	}
+}
+
+/* One store, likewise: an 8-byte write is one step for every reader. */
+static void store(void *to, unsigned int len, const void *val)
+{
+	switch (len) {
+	case 1:
+		WRITE_ONCE(*(u8 *)to, *(const u8 *)val);
+		break;
+	case 2:
+		WRITE_ONCE(*(u16 *)to, *(const u16 *)val);
+		break;
+	case 4:
+		WRITE_ONCE(*(u32 *)to, *(const u32 *)val);
+		break;
+	case 8:
+		WRITE_ONCE(*(u64 *)to, *(const u64 *)val);
+		break;
+	}
+}
+
+/**
+ * kvm_msix_table_read - The guest reads the table
+ * @core: the function
+ * @offset: first byte
+ * @len: number of bytes; kvm_msix_access_ok() with the table's size
+ * @val: where the @len bytes go, aligned to @len
+ *
+ * Needs no lock: one aligned load.
+ */
+void kvm_msix_table_read(const struct kvm_msix_core *core, u32 offset,
+			 unsigned int len, void *val)
+{
+	offset = array_index_nospec(offset, kvm_msix_table_size(core->nr));
+	load((const u8 *)core->table + offset, len, val);
+}
+
+/**
+ * kvm_msix_pba_read - The guest reads the Pending Bit Array
+ * @core: the function
+ * @offset: first byte
+ * @len: number of bytes; kvm_msix_access_ok() with the PBA's size
+ * @val: where the @len bytes go, aligned to @len
+ *
+ * Needs no lock: one aligned load.
+ */
+void kvm_msix_pba_read(const struct kvm_msix_core *core, u32 offset,
+		       unsigned int len, void *val)
+{
+	offset = array_index_nospec(offset, kvm_msix_pba_size(core->nr));
+	load((const u8 *)core->pba + offset, len, val);
+}
+
+/**
+ * kvm_msix_vector_at - The vector whose entry holds a byte of the table
+ * @core: the function
+ * @offset: the byte, within the table
+ */
+u32 kvm_msix_vector_at(const struct kvm_msix_core *core, u32 offset)
+{
+	return array_index_nospec(offset / PCI_MSIX_ENTRY_SIZE, core->nr);
+}
+
+/**
+ * kvm_msix_table_write - The guest writes to the table
+ * @core: the function
+ * @offset: first byte
+ * @len: number of bytes; kvm_msix_access_ok() with the table's size
+ * @val: the @len bytes, aligned to @len
+ *
+ * Context: the lock of vector kvm_msix_vector_at(@offset).
+ * Return: enum kvm_msix_effect
+ *
+ * What is written is kept whole, reserved bits too (7.7.2.7 has software
+ * preserve them); only the mask bit of Vector Control acts. 6.1.4.2: a message
+ * changed while the vector is unmasked may be taken either way; here it holds
+ * for every later event.
+ */
+unsigned int kvm_msix_table_write(struct kvm_msix_core *core, u32 offset,
+				  unsigned int len, const void *val)
+{
+	u32 v = kvm_msix_vector_at(core, offset);
+	struct kvm_msix_entry old, new;
+	unsigned int effects = 0;
+
+	old = kvm_msix_get_entry(core, v);
+	store((u8 *)&core->table[v] + offset % PCI_MSIX_ENTRY_SIZE, len, val);
+	new = kvm_msix_get_entry(core, v);
+
+	if ((old.control ^ new.control) & PCI_MSIX_ENTRY_CTRL_MASKBIT)
+		effects |= KVM_MSIX_MASK_CHANGED;
+	if (old.address != new.address || old.data != new.data)
+		effects |= KVM_MSIX_MESSAGE_CHANGED;
+	return effects | kvm_msix_release_pending(core, v);
+}
+
+/**
+ * kvm_msix_event - The device wants to send vector @v
+ * @core: the function
+ * @v: the vector, below @core->nr
+ *
+ * 6.1.4.5: while a vector is masked the function must not send its message and
+ * must set its pending bit.
+ *
+ * Context: the lock of @v.
+ */
+enum kvm_msix_verdict kvm_msix_event(struct kvm_msix_core *core, u32 v)
+{
+	if (kvm_msix_may_send(core, v))
+		return KVM_MSIX_EVENT_SEND;
+	if (test_and_set_bit(v, core->pba))
+		return KVM_MSIX_EVENT_COALESCED;
+	return KVM_MSIX_EVENT_LATCHED;
+}
+
+/**
+ * kvm_msix_release_pending - Let go of a pending message if it may be sent
+ * @core: the function
+ * @v: the vector, below @core->nr
+ *
+ * 6.1.4.5: when software unmasks a vector whose pending bit is set, the
+ * function must send the message and clear the bit.
+ *
+ * Context: the lock of @v.
+ * Return: KVM_MSIX_SEND or 0
+ */
+unsigned int kvm_msix_release_pending(struct kvm_msix_core *core, u32 v)
+{
+	if (!test_bit(v, core->pba) || !kvm_msix_may_send(core, v))
+		return 0;
+	clear_bit(v, core->pba);
+	return KVM_MSIX_SEND;
+}
+
+/* 7.7.2.7: the mask bit of a vector's own Vector Control. */
+bool kvm_msix_masked(const struct kvm_msix_core *core, u32 v)
+{
+	return READ_ONCE(core->table[v].control) & PCI_MSIX_ENTRY_CTRL_MASKBIT;
+}
+
+bool kvm_msix_pending(const struct kvm_msix_core *core, u32 v)
+{
+	return test_bit(v, core->pba);
+}
+
+/* 7.7.2.2, 6.1.4.5: enabled, and masked neither as a whole nor alone. */
+bool kvm_msix_may_send(const struct kvm_msix_core *core, u32 v)
+{
+	return READ_ONCE(core->control) == PCI_MSIX_FLAGS_ENABLE &&
+	       !kvm_msix_masked(core, v);
+}
+
+/**
+ * kvm_msix_set_control - Software writes Message Control
+ * @core: the function
+ * @control: the register; KVM_MSIX_CONTROL_BITS are kept
+ *
+ * The caller then visits each vector with kvm_msix_release_pending().
+ *
+ * Context: one caller at a time.
+ */
+void kvm_msix_set_control(struct kvm_msix_core *core, u16 control)
+{
+	WRITE_ONCE(core->control, control & KVM_MSIX_CONTROL_BITS);
+}
+
+/* A copy of an entry; each of its two qwords is read in one step. */
+struct kvm_msix_entry kvm_msix_get_entry(const struct kvm_msix_core *core,
+					 u32 v)
+{
+	const struct kvm_msix_entry *entry = &core->table[v];
+
+	return (struct kvm_msix_entry) {
+		.qword = { READ_ONCE(entry->qword[0]),
+			   READ_ONCE(entry->qword[1]) },
+	};
+}
+
+/**
+ * kvm_msix_set_entry - Set an entry and its pending bit
+ * @core: the function
+ * @v: the vector, below @core->nr
+ * @entry: the entry
+ * @pending: the pending bit
+ *
+ * Context: the lock of @v, and the function disabled: nothing is sent here.
+ */
+void kvm_msix_set_entry(struct kvm_msix_core *core, u32 v,
+			struct kvm_msix_entry entry, bool pending)
+{
+	WRITE_ONCE(core->table[v].qword[0], entry.qword[0]);
+	WRITE_ONCE(core->table[v].qword[1], entry.qword[1]);
+	if (pending)
+		set_bit(v, core->pba);
+	else
+		clear_bit(v, core->pba);
+}
+
+/* An entry after power-on. Context: as kvm_msix_set_entry(). */
+void kvm_msix_reset_entry(struct kvm_msix_core *core, u32 v)
+{
+	static const struct kvm_msix_entry masked = {
+		.control = PCI_MSIX_ENTRY_CTRL_MASKBIT,
+	};
+
+	kvm_msix_set_entry(core, v, masked, false);
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The MSI-X state machine of one function: PCI Express Base Specification
+ * 6.1.4 (operation) and 7.7.2 (structures). See core.c.
+ */
+#ifndef _KVM_MSIX_CORE_H
+#define _KVM_MSIX_CORE_H
+
+#include "core_types.h"
+
+/* Table Size in Message Control has 11 bits and holds the number less one. */
+#define KVM_MSIX_MAX_VECTORS	(PCI_MSIX_FLAGS_QSIZE + 1)
+
+/* The bits of Message Control that act. */
+#define KVM_MSIX_CONTROL_BITS	(PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL)
+
+/**
+ * struct kvm_msix_entry - One table entry as the guest sees it, little endian
+ * @address: Message Address, Message Upper Address
+ * @data: Message Data
+ * @control: Vector Control
+ */
+struct kvm_msix_entry {
+	union {
+		struct {
+			u64 address;
+			u32 data;
+			u32 control;
+		};
+		u64 qword[2];
+	};
+};
+
+/**
+ * struct kvm_msix_core - One function
+ * @nr: Number of vectors, 1 to KVM_MSIX_MAX_VECTORS; immutable
+ * @control: Message Control, KVM_MSIX_CONTROL_BITS of it; one writer at a time
+ * @table: @nr entries. Any entry may change at any time by the guest's hand, so
+ *	each is read once and what was read is used.
+ * @pba: Pending bits; bit v is changed under the lock of vector v
+ */
+struct kvm_msix_core {
+	u32 nr;
+	u16 control;
+	struct kvm_msix_entry *table;
+	unsigned long *pba;
+};
+
+/**
+ * enum kvm_msix_effect - What a change of a vector asks of the caller
+ * @KVM_MSIX_MASK_CHANGED: The vector's mask bit has changed.
+ * @KVM_MSIX_MESSAGE_CHANGED: The vector's address or data has changed.
+ * @KVM_MSIX_SEND: The vector was pending and may send; the pending bit is
+ *	cleared. The caller sends the message before it drops the vector's lock.
+ */
+enum kvm_msix_effect {
+	KVM_MSIX_MASK_CHANGED = BIT(0),
+	KVM_MSIX_MESSAGE_CHANGED = BIT(1),
+	KVM_MSIX_SEND = BIT(2),
+};
+
+/**
+ * enum kvm_msix_verdict - What becomes of an event
+ * @KVM_MSIX_EVENT_SEND: The caller sends the message before it drops the lock.
+ * @KVM_MSIX_EVENT_LATCHED: The vector may not send; it is pending now.
+ * @KVM_MSIX_EVENT_COALESCED: It was pending already.
+ */
+enum kvm_msix_verdict {
+	KVM_MSIX_EVENT_SEND,
+	KVM_MSIX_EVENT_LATCHED,
+	KVM_MSIX_EVENT_COALESCED,
+};
+
+/* Bytes that a guest can address. */
+static inline u32 kvm_msix_table_size(u32 nr)
+{
+	return nr * PCI_MSIX_ENTRY_SIZE;
+}
+
+static inline u32 kvm_msix_pba_size(u32 nr)
+{
+	return (nr + 63) / 64 * 8;
+}
+
+void kvm_msix_core_init(struct kvm_msix_core *core, u32 nr, void *table,
+			void *pba);
+bool kvm_msix_access_ok(u32 size, u32 offset, unsigned int len);
+void kvm_msix_table_read(const struct kvm_msix_core *core, u32 offset,
+			 unsigned int len, void *val);
+void kvm_msix_pba_read(const struct kvm_msix_core *core, u32 offset,
+		       unsigned int len, void *val);
+u32 kvm_msix_vector_at(const struct kvm_msix_core *core, u32 offset);
+unsigned int kvm_msix_table_write(struct kvm_msix_core *core, u32 offset,
+				  unsigned int len, const void *val);
+enum kvm_msix_verdict kvm_msix_event(struct kvm_msix_core *core, u32 v);
+unsigned int kvm_msix_release_pending(struct kvm_msix_core *core, u32 v);
+bool kvm_msix_masked(const struct kvm_msix_core *core, u32 v);
+bool kvm_msix_pending(const struct kvm_msix_core *core, u32 v);
+bool kvm_msix_may_send(const struct kvm_msix_core *core, u32 v);
+void kvm_msix_set_control(struct kvm_msix_core *core, u16 control);
+struct kvm_msix_entry kvm_msix_get_entry(const struct kvm_msix_core *core,
+					 u32 v);
+void kvm_msix_set_entry(struct kvm_msix_core *core, u32 v,
+			struct kvm_msix_entry entry, bool pending);
+void kvm_msix_reset_entry(struct kvm_msix_core *core, u32 v);
+
+#endif /* _KVM_MSIX_CORE_H */
