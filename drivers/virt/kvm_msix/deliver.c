@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * From an event to an interrupt in the guest: the eventfd's wake callback, the
+ * pending bit or the message, KVM's local APICs.
+ *
+ * Always true here:
+ *  - An event is judged and its message injected in one hold of the vector's
+ *    lock. Who masks takes the same lock: after that no message of the vector
+ *    is sent, and none is on its way.
+ *  - An injection under the lock never sleeps. KVM's fast path takes almost
+ *    every message; the rest (a broadcast, mostly) goes through kvm_set_msi(),
+ *    which visits each vCPU once.
+ *  - A signal of the eventfd is taken out of it when it becomes an event. What
+ *    was signalled before a hook was started or after it was removed is still
+ *    in the eventfd: an event is neither lost nor seen twice.
+ */
+#include <linux/eventfd.h>
+#include <linux/file.h>
+#include <linux/kvm_msix.h>
+#include <linux/poll.h>
+#include <linux/slab.h>
+#include <linux/wait.h>
+#include <asm/apicdef.h>
+#include <asm/msi.h>
+
+#include "hostsyms.h"
+#include "kvm_msix.h"
+#include "trace.h"
+
+/* Intel SDM volume 3, "Message Address Register Format": bits 31:20. */
+#define MSI_ADDRESS_BASE	0xfee00000
+#define MSI_ADDRESS_BASE_MASK	0xfff00000
+/* KVM_FEATURE_MSI_EXT_DEST_ID: bits 11:5 of the address are id bits 14:8. */
+#define MSI_EXT_DEST_ID		GENMASK(11, 5)
+#define MSI_EXT_DEST_ID_TO_HI	3	/* x2APIC format: id bits 31:8 in place */
+
+/**
+ * struct kvm_msix_hook - A vector's grip on an eventfd
+ * @wait: on the eventfd's wait queue; called for each signal
+ * @poll: to get there
+ * @wqh: the eventfd's wait queue
+ * @eventfd: holds the eventfd in existence, even after its last fd is closed
+ * @file: the eventfd's file, from kvm_msix_hook() to kvm_msix_hook_start()
+ * @vec: the vector
+ * @live: signals are events; protected by @wqh->lock
+ * @err: what kept the hook from its place on the wait queue
+ */
+struct kvm_msix_hook {
+	wait_queue_entry_t wait;
+	poll_table poll;
+	wait_queue_head_t *wqh;
+	struct eventfd_ctx *eventfd;
+	struct file *file;
+	struct kvm_msix_vec *vec;
+	bool live;
+	int err;
+};
+
+/*
+ * The entry's message as KVM's code wants it. KVM takes any address and any
+ * delivery mode; a device can only write where the system listens.
+ */
+static bool to_route(struct kvm_msix_device *dev, struct kvm_msix_entry entry,
+		     struct kvm_kernel_irq_routing_entry *e)
+{
+	bool x2apic_format = READ_ONCE(dev->kvm->arch.x2apic_format);
+	u32 lo = lower_32_bits(entry.address);
+	u32 hi = upper_32_bits(entry.address);
+	struct msi_msg msg;
+
+	if ((lo & MSI_ADDRESS_BASE_MASK) != MSI_ADDRESS_BASE)
+		return false;
+	if (hi && !x2apic_format)
+		return false;
+	if (dev->flags & KVM_MSIX_CREATE_EXT_DEST_ID) {
+		hi |= (lo & MSI_EXT_DEST_ID) << MSI_EXT_DEST_ID_TO_HI;
+		lo &= ~MSI_EXT_DEST_ID;
+	}
+
+	msg.address_lo = lo;
+	msg.address_hi = hi;
+	msg.data = entry.data;
+	switch (msg.arch_data.delivery_mode << 8) {
+	case APIC_DM_FIXED:
+	case APIC_DM_SMI:
+	case APIC_DM_NMI:
+	case APIC_DM_INIT:
+	case APIC_DM_EXTINT:
+		break;
+	case APIC_DM_LOWEST:
+		/*
+		 * To everyone in physical mode: KVM turns lowest priority into
+		 * fixed as well, but prints a line each time.
+		 */
+		if (!msg.arch_addr_lo.dest_mode_logical &&
+		    msg.arch_addr_lo.destid_0_7 == 0xff)
+			msg.arch_data.delivery_mode = APIC_DM_FIXED >> 8;
+		break;
+	default:
+		return false;
+	}
+
+	*e = (struct kvm_kernel_irq_routing_entry) {
+		.type = KVM_IRQ_ROUTING_MSI,
+		.msi = {
+			.address_lo = lo,
+			.address_hi = hi,
+			.data = msg.data,
+		},
+	};
+	return true;
+}
+
+/**
+ * kvm_msix_message - The message that a vector sends, if it may send one now
+ * @dev: the device
+ * @v: the vector
+ * @e: filled in: type and msi
+ *
+ * Context: the lock of @v.
+ * Return: whether there is one.
+ */
+bool kvm_msix_message(struct kvm_msix_device *dev, u32 v,
+		      struct kvm_kernel_irq_routing_entry *e)
+{
+	lockdep_assert_held(&dev->vecs[v].lock);
+
+	return kvm_msix_may_send(&dev->core, v) &&
+	       to_route(dev, kvm_msix_get_entry(&dev->core, v), e);
+}
+
+static int inject(struct kvm *kvm, struct kvm_kernel_irq_routing_entry *e)
+{
+	int r;
+
+	r = host_call(kvm_arch_set_irq_inatomic)(e, kvm,
+						 KVM_USERSPACE_IRQ_SOURCE_ID, 1,
+						 false);
+	if (r == -EWOULDBLOCK)
+		r = host_call(kvm_set_msi)(e, kvm, KVM_USERSPACE_IRQ_SOURCE_ID,
+					   1, false);
+	return r;
+}
+
+/**
+ * kvm_msix_send_locked - Send a vector's message, as its entry stands now
+ * @vec: the vector; the core has said that it may send
+ *
+ * Context: @vec->lock.
+ */
+void kvm_msix_send_locked(struct kvm_msix_vec *vec)
+{
+	struct kvm_msix_device *dev = vec->dev;
+	u32 v = kvm_msix_vec_index(vec);
+	struct kvm_kernel_irq_routing_entry e;
+	struct kvm_msix_entry entry;
+	int r = -EINVAL;
+
+	lockdep_assert_held(&vec->lock);
+
+	entry = kvm_msix_get_entry(&dev->core, v);
+	if (to_route(dev, entry, &e))
+		r = inject(dev->kvm, &e);
+	if (r < 0)
+		this_cpu_inc(dev->stats->dropped);
+	else
+		this_cpu_inc(dev->stats->delivered);
+	trace_kvm_msix_deliver(dev->id, v, entry.address, entry.data, r);
+}
+
+/**
+ * kvm_msix_release_locked - Send a vector's pending message if it may be sent
+ * @vec: the vector
+ *
+ * Context: @vec->lock.
+ */
+void kvm_msix_release_locked(struct kvm_msix_vec *vec)
+{
+	lockdep_assert_held(&vec->lock);
+
+	if (!kvm_msix_release_pending(&vec->dev->core, kvm_msix_vec_index(vec)))
+		return;
+	this_cpu_inc(vec->dev->stats->kicks);
+	kvm_msix_send_locked(vec);
+}
+
+static void event(struct kvm_msix_vec *vec)
+{
+	struct kvm_msix_device *dev = vec->dev;
+	u32 v = kvm_msix_vec_index(vec);
+	unsigned long flags;
+
+	spin_lock_irqsave(&vec->lock, flags);
+	this_cpu_inc(dev->stats->events);
+	trace_kvm_msix_event(dev->id, v);
+	switch (kvm_msix_event(&dev->core, v)) {
+	case KVM_MSIX_EVENT_SEND:
+		kvm_msix_send_locked(vec);
+		break;
+	case KVM_MSIX_EVENT_LATCHED:
+		this_cpu_inc(dev->stats->latched);
+		trace_kvm_msix_latch(dev->id, v, false);
+		break;
+	case KVM_MSIX_EVENT_COALESCED:
+		this_cpu_inc(dev->stats->coalesced);
+		trace_kvm_msix_latch(dev->id, v, true);
+		break;
+	}
+	spin_unlock_irqrestore(&vec->lock, flags);
+}
+
+/*
+ * Called with the eventfd's wqh->lock held and interrupts disabled, from
+ * whatever context signals.
+ */
+static int wakeup(wait_queue_entry_t *wait, unsigned int mode, int sync,
+		  void *key)
+{
+	struct kvm_msix_hook *hook =
+		container_of(wait, struct kvm_msix_hook, wait);
+	u64 count;
+
+	lockdep_assert_held(&hook->wqh->lock);
+
+	/* EPOLLHUP is not for us: a device may signal after the last close. */
+	if (!hook->live || !(key_to_poll(key) & EPOLLIN))
+		return 0;
+
+	eventfd_ctx_do_read(hook->eventfd, &count);
+	event(hook->vec);
+	return 1;
+}
+
+/*
+ * Take the first place on the eventfd's wait queue, as KVM's irqfd does, and
+ * refuse if somebody has it: only one can consume the signals.
+ */
+static void queue_hook(struct file *file, wait_queue_head_t *wqh,
+		       poll_table *poll)
+{
+	struct kvm_msix_hook *hook =
+		container_of(poll, struct kvm_msix_hook, poll);
+	wait_queue_entry_t *first;
+
+	spin_lock_irq(&wqh->lock);
+	first = list_first_entry_or_null(&wqh->head, wait_queue_entry_t, entry);
+	if (first && (first->flags & WQ_FLAG_PRIORITY)) {
+		hook->err = -EBUSY;
+	} else {
+		hook->err = 0;
+		hook->wqh = wqh;
+		hook->wait.flags |= WQ_FLAG_EXCLUSIVE | WQ_FLAG_PRIORITY;
+		__add_wait_queue(wqh, &hook->wait);
+	}
+	spin_unlock_irq(&wqh->lock);
+}
+
+/**
+ * kvm_msix_hook - Reserve an eventfd for a vector
+ * @vec: the vector
+ * @fd: the eventfd
+ *
+ * Signals stay in the eventfd until kvm_msix_hook_start().
+ *
+ * Context: dev->lock.
+ * Return: the hook; the one that @vec has if it is on this eventfd already;
+ * ERR_PTR: -EBADF, -EINVAL (no eventfd), -EBUSY (somebody else's), -ENOMEM.
+ */
+struct kvm_msix_hook *kvm_msix_hook(struct kvm_msix_vec *vec, int fd)
+{
+	struct kvm_msix_hook *hook;
+	int err;
+
+	lockdep_assert_held(&vec->dev->lock);
+
+	hook = kzalloc(sizeof(*hook), GFP_KERNEL_ACCOUNT);
+	if (!hook)
+		return ERR_PTR(-ENOMEM);
+
+	hook->file = fget(fd);
+	if (!hook->file) {
+		err = -EBADF;
+		goto err_free;
+	}
+	hook->eventfd = eventfd_ctx_fileget(hook->file);
+	if (IS_ERR(hook->eventfd)) {
+		err = PTR_ERR(hook->eventfd);
+		goto err_fput;
+	}
+	if (vec->hook && vec->hook->eventfd == hook->eventfd) {
+		err = 0;
+		goto err_put;
+	}
+
+	hook->vec = vec;
+	hook->err = -EINVAL;	/* a file that has no wait queue is no eventfd */
+	init_waitqueue_func_entry(&hook->wait, wakeup);
+	init_poll_funcptr(&hook->poll, queue_hook);
+	vfs_poll(hook->file, &hook->poll);
+	if (hook->err) {
+		err = hook->err;
+		goto err_put;
+	}
+	return hook;
+
+err_put:
+	eventfd_ctx_put(hook->eventfd);
+err_fput:
+	fput(hook->file);
+err_free:
+	kfree(hook);
+	return err ? ERR_PTR(err) : vec->hook;
+}
+
+/**
+ * kvm_msix_hook_start - From now on the eventfd's signals are events
+ * @hook: from kvm_msix_hook(), not started
+ *
+ * What was signalled before is one event now. eventfd_poll() is a read of the
+ * counter, which cannot change while its wait queue is locked.
+ */
+void kvm_msix_hook_start(struct kvm_msix_hook *hook)
+{
+	u64 count;
+
+	spin_lock_irq(&hook->wqh->lock);
+	hook->live = true;
+	if (vfs_poll(hook->file, NULL) & EPOLLIN) {
+		eventfd_ctx_do_read(hook->eventfd, &count);
+		event(hook->vec);
+	}
+	spin_unlock_irq(&hook->wqh->lock);
+
+	fput(hook->file);
+	hook->file = NULL;
+}
+
+/**
+ * kvm_msix_unhook - Let go of an eventfd
+ * @hook: from kvm_msix_hook(), started or not; gone afterwards
+ *
+ * Taking the hook off the wait queue waits for a callback under way. Signals
+ * that are not consumed remain in the eventfd for its next owner, so this is
+ * not eventfd_ctx_remove_wait_queue(), which would swallow them.
+ */
+void kvm_msix_unhook(struct kvm_msix_hook *hook)
+{
+	remove_wait_queue(hook->wqh, &hook->wait);
+	if (hook->file)
+		fput(hook->file);
+	eventfd_ctx_put(hook->eventfd);
+	kfree(hook);
+}

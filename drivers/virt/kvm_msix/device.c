@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The device fd: its life, and its ioctls.
+ *
+ * A device is made whole or not at all, and its fd appears last. Closing the
+ * fd is its only end: the windows go from KVM's bus, then the eventfds and
+ * GSIs, so that neither guest nor event comes any more, then the memory, and
+ * last the VM. None of that can fail.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/anon_inodes.h>
+#include <linux/bitmap.h>
+#include <linux/file.h>
+#include <linux/idr.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/vmalloc.h>
+
+#include "hostsyms.h"
+#include "ioctl.h"
+#include "kvm_msix.h"
+
+static DEFINE_IDA(ids);
+
+/* The memory that guests see: whole pages for the table, whole for the PBA. */
+static int alloc_storage(struct kvm_msix_device *dev, u32 nr)
+{
+	u32 table_size = PAGE_ALIGN(kvm_msix_table_size(nr));
+	u32 pba_size = PAGE_ALIGN(kvm_msix_pba_size(nr));
+
+	dev->storage = __vmalloc(table_size + pba_size,
+				 GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	if (!dev->storage)
+		return -ENOMEM;
+	kvm_msix_core_init(&dev->core, nr, dev->storage,
+			   dev->storage + table_size);
+	return 0;
+}
+
+static int alloc_vecs(struct kvm_msix_device *dev, u32 nr)
+{
+	u32 v;
+
+	dev->vecs = kvcalloc(nr, sizeof(*dev->vecs), GFP_KERNEL_ACCOUNT);
+	if (!dev->vecs)
+		return -ENOMEM;
+	for (v = 0; v < nr; v++) {
+		spin_lock_init(&dev->vecs[v].lock);
+		dev->vecs[v].dev = dev;
+		dev->vecs[v].gsi = KVM_MSIX_NO_GSI;
+		dev->vecs[v].next_gsi = KVM_MSIX_NO_GSI;
+	}
+	return 0;
+}
+
+/* Takes over the reference on @vm_file if it succeeds. */
+static struct kvm_msix_device *alloc_device(struct file *vm_file, u32 nr,
+					    u32 flags)
+{
+	struct kvm_msix_device *dev;
+	int err = -ENOMEM;
+
+	dev = kzalloc(sizeof(*dev), GFP_KERNEL_ACCOUNT);
+	if (!dev)
+		return ERR_PTR(-ENOMEM);
+	mutex_init(&dev->lock);
+	dev->flags = flags;
+	dev->vm_file = vm_file;
+	dev->kvm = vm_file->private_data;
+
+	dev->stats = alloc_percpu_gfp(struct kvm_msix_stats,
+				      GFP_KERNEL_ACCOUNT);
+	if (!dev->stats)
+		goto err_free;
+	dev->bound = bitmap_zalloc(nr, GFP_KERNEL_ACCOUNT);
+	if (!dev->bound)
+		goto err_stats;
+	err = alloc_storage(dev, nr);
+	if (err)
+		goto err_bound;
+	err = alloc_vecs(dev, nr);
+	if (err)
+		goto err_storage;
+	dev->id = ida_alloc(&ids, GFP_KERNEL_ACCOUNT);
+	if (dev->id < 0) {
+		err = dev->id;
+		goto err_vecs;
+	}
+	dev->vm = kvm_msix_vm_get(dev->kvm);
+	if (!dev->vm) {
+		err = -ENOMEM;
+		goto err_id;
+	}
+	kvm_msix_debugfs_add(dev);
+	return dev;
+
+err_id:
+	ida_free(&ids, dev->id);
+err_vecs:
+	kvfree(dev->vecs);
+err_storage:
+	vfree(dev->storage);
+err_bound:
+	bitmap_free(dev->bound);
+err_stats:
+	free_percpu(dev->stats);
+err_free:
+	kfree(dev);
+	return ERR_PTR(err);
+}
+
+static void free_device(struct kvm_msix_device *dev)
+{
+	struct file *vm_file = dev->vm_file;
+
+	kvm_msix_debugfs_remove(dev);
+
+	mutex_lock(&dev->lock);
+	kvm_msix_locate_nowhere(dev);
+	kvm_msix_unbind_all(dev);
+	mutex_unlock(&dev->lock);
+	kvm_msix_vm_put(dev->vm);
+
+	pr_debug("device %d: gone\n", dev->id);
+	ida_free(&ids, dev->id);
+	kvfree(dev->vecs);
+	vfree(dev->storage);
+	bitmap_free(dev->bound);
+	free_percpu(dev->stats);
+	mutex_destroy(&dev->lock);
+	kfree(dev);
+	/* The VM goes last, and with its file: that is what pins its vendor. */
+	fput(vm_file);
+}
+
+static int run_locate(void *ctx, void *arg)
+{
+	struct kvm_msix_device *dev = ctx;
+	const struct kvm_msix_locate *where = arg;
+	int err;
+
+	err = kvm_msix_locate(dev, where);
+	if (!err)
+		pr_debug("device %d: table at 0x%llx, PBA at 0x%llx (flags 0x%x)\n",
+			 dev->id, where->table_gpa, where->pba_gpa,
+			 where->flags);
+	return err;
+}
+
+static int run_bind(void *ctx, void *arg)
+{
+	struct kvm_msix_device *dev = ctx;
+	const struct kvm_msix_bind *bind = arg;
+	struct kvm_msix_vector *vectors;
+	int err;
+
+	if (!bind->count || bind->first >= dev->core.nr ||
+	    bind->count > dev->core.nr - bind->first)
+		return -EINVAL;
+
+	vectors = vmemdup_user(u64_to_user_ptr(bind->vectors),
+			       array_size(bind->count, sizeof(*vectors)));
+	if (IS_ERR(vectors))
+		return PTR_ERR(vectors);
+	err = kvm_msix_bind(dev, bind->first, bind->count, vectors);
+	kvfree(vectors);
+	if (!err)
+		pr_debug("device %d: bound %u vectors from %u\n", dev->id,
+			 bind->count, bind->first);
+	return err;
+}
+
+static int run_control(void *ctx, void *arg)
+{
+	struct kvm_msix_device *dev = ctx;
+	const struct kvm_msix_control *control = arg;
+
+	if (control->__reserved)
+		return -EOPNOTSUPP;
+	if (control->control > U16_MAX)
+		return -EINVAL;
+	kvm_msix_control(dev, control->control);
+	pr_debug("device %d: Message Control 0x%04x\n", dev->id,
+		 control->control);
+	return 0;
+}
+
+static int run_get_state(void *ctx, void *arg)
+{
+	return kvm_msix_get_state(ctx, arg);
+}
+
+static int run_set_state(void *ctx, void *arg)
+{
+	struct kvm_msix_device *dev = ctx;
+	int err;
+
+	err = kvm_msix_set_state(dev, arg);
+	if (!err)
+		pr_debug("device %d: state set\n", dev->id);
+	return err;
+}
+
+static int run_reset(void *ctx, void *arg)
+{
+	struct kvm_msix_device *dev = ctx;
+
+	kvm_msix_reset(dev);
+	pr_debug("device %d: reset\n", dev->id);
+	return 0;
+}
+
+static int run_set_gsi_routing(void *ctx, void *arg)
+{
+	struct kvm_msix_device *dev = ctx;
+	const struct kvm_msix_gsi_routing *routing = arg;
+	struct kvm_irq_routing_entry *entries;
+	int err = 0;
+
+	if (routing->__reserved)
+		return -EOPNOTSUPP;
+	if (routing->nr > KVM_MAX_IRQ_ROUTES)
+		return -EINVAL;
+
+	entries = kvcalloc(routing->nr + KVM_MAX_IRQ_ROUTES, sizeof(*entries),
+			   GFP_KERNEL_ACCOUNT);
+	if (!entries)
+		return -ENOMEM;
+	if (copy_from_user(entries, u64_to_user_ptr(routing->entries),
+			   array_size(routing->nr, sizeof(*entries))))
+		err = -EFAULT;
+	if (!err)
+		err = kvm_msix_set_gsi_routing(dev, entries, routing->nr);
+	kvfree(entries);
+	return err;
+}
+
+static const struct kvm_msix_ioctl device_ioctls[] = {
+	KVM_MSIX_IOCTL(KVM_MSIX_LOCATE, run_locate, struct kvm_msix_locate,
+		       pba_gpa,
+		       .flags = KVM_MSIX_LOCATE_TABLE | KVM_MSIX_LOCATE_PBA),
+	KVM_MSIX_IOCTL(KVM_MSIX_BIND, run_bind, struct kvm_msix_bind, vectors),
+	KVM_MSIX_IOCTL(KVM_MSIX_CONTROL, run_control, struct kvm_msix_control,
+		       __reserved),
+	KVM_MSIX_IOCTL(KVM_MSIX_GET_STATE, run_get_state,
+		       struct kvm_msix_state, pba, .out = true),
+	KVM_MSIX_IOCTL(KVM_MSIX_SET_STATE, run_set_state,
+		       struct kvm_msix_state, pba),
+	KVM_MSIX_IOCTL(KVM_MSIX_RESET, run_reset, struct kvm_msix_reset,
+		       flags),
+	KVM_MSIX_IOCTL(KVM_MSIX_SET_GSI_ROUTING, run_set_gsi_routing,
+		       struct kvm_msix_gsi_routing, entries),
+};
+
+/* A VM is its creator's: of no other address space, and only while it lives. */
+static bool usable(const struct kvm *kvm)
+{
+	return kvm->mm == current->mm && !READ_ONCE(kvm->vm_dead);
+}
+
+static long device_ioctl(struct file *file, unsigned int cmd,
+			 unsigned long arg)
+{
+	struct kvm_msix_device *dev = file->private_data;
+	long ret;
+
+	if (!usable(dev->kvm))
+		return -EIO;
+
+	mutex_lock(&dev->lock);
+	ret = kvm_msix_run_ioctl(device_ioctls, ARRAY_SIZE(device_ioctls), dev,
+				 cmd, arg);
+	mutex_unlock(&dev->lock);
+	return ret;
+}
+
+static int device_release(struct inode *inode, struct file *file)
+{
+	free_device(file->private_data);
+	return 0;
+}
+
+static const struct file_operations device_fops = {
+	.owner = THIS_MODULE,
+	.release = device_release,
+	.unlocked_ioctl = device_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.llseek = noop_llseek,
+};
+
+/* Can this VM have a device with these flags? */
+static int check_vm(const struct kvm *kvm, u32 flags)
+{
+	if (!usable(kvm))
+		return -EIO;
+	if (READ_ONCE(kvm->arch.irqchip_mode) == KVM_IRQCHIP_NONE)
+		return -EINVAL;
+	if (flags & KVM_MSIX_CREATE_EXT_DEST_ID && !kvm->arch.x2apic_format)
+		return -EINVAL;
+	return 0;
+}
+
+/**
+ * kvm_msix_device_create - ioctl KVM_MSIX_CREATE
+ * @ctx: unused
+ * @arg: struct kvm_msix_create
+ *
+ * Return: the new fd or what struct kvm_msix_create documents.
+ */
+int kvm_msix_device_create(void *ctx, void *arg)
+{
+	const struct kvm_msix_create *create = arg;
+	struct kvm_msix_device *dev;
+	struct file *vm_file;
+	int ret;
+
+	if (!create->nr_vectors || create->nr_vectors > KVM_MSIX_MAX_VECTORS)
+		return -EINVAL;
+
+	vm_file = fget(create->vm_fd);
+	if (!vm_file)
+		return -EBADF;
+	ret = -EINVAL;
+	if (!host_call(file_is_kvm)(vm_file))
+		goto err_fput;
+	ret = check_vm(vm_file->private_data, create->flags);
+	if (ret)
+		goto err_fput;
+
+	dev = alloc_device(vm_file, create->nr_vectors, create->flags);
+	if (IS_ERR(dev)) {
+		ret = PTR_ERR(dev);
+		goto err_fput;
+	}
+	ret = anon_inode_getfd("kvm-msix", &device_fops, dev,
+			       O_RDWR | O_CLOEXEC);
+	if (ret < 0) {
+		free_device(dev);
+		return ret;
+	}
+	return ret;
+
+err_fput:
+	fput(vm_file);
+	return ret;
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KVM's private functions on a kernel that does not export them, found by name
+ * when the module loads. A build within a kernel tree links to them and leaves
+ * this file out.
+ *
+ * Always true here:
+ *  - They are called by static_call only. With kernel IBT a function that the
+ *    kernel never calls through a pointer has lost its ENDBR at boot; an
+ *    indirect call to it is a panic, but only on a CPU that has IBT. A static
+ *    call is a direct one.
+ *  - Found once, they stay: the module imports kvm_get_kvm(), which pins
+ *    kvm.ko for as long as this module is loaded.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/kprobes.h>
+
+#include "hostsyms.h"
+
+#define DEFINE_HOST_CALL(name)	\
+	DEFINE_STATIC_CALL_NULL(kvm_msix_host_##name, name)
+
+DEFINE_HOST_CALL(file_is_kvm);
+DEFINE_HOST_CALL(kvm_io_bus_register_dev);
+DEFINE_HOST_CALL(kvm_io_bus_unregister_dev);
+DEFINE_HOST_CALL(kvm_arch_set_irq_inatomic);
+DEFINE_HOST_CALL(kvm_irq_routing_update);
+DEFINE_HOST_CALL(kvm_set_irq_routing);
+DEFINE_HOST_CALL(kvm_set_msi);
+
+typeof(kvm_set_msi) *kvm_msix_set_msi;
+
+/*
+ * A kprobe knows the address of any function by its name, disabled it changes
+ * nothing. Where the function begins with ENDBR the probe sits behind it; a
+ * function is aligned to 16, so that is seen.
+ */
+static void *address_of(const char *name)
+{
+	struct kprobe probe = {
+		.symbol_name = name,
+		.flags = KPROBE_FLAG_DISABLED,
+	};
+	unsigned long address;
+	int err;
+
+	err = register_kprobe(&probe);
+	if (err) {
+		pr_err("cannot find %s in this kernel (%d): KVM is too old or too new for this module, or kprobes are not available\n",
+		       name, err);
+		return NULL;
+	}
+	address = (unsigned long)probe.addr;
+	unregister_kprobe(&probe);
+
+	if ((address & 15) == 4)
+		address -= 4;
+	return (void *)address;
+}
+
+/* Find a function and point its static call there. */
+#define FIND_HOST_CALL(name)						\
+({									\
+	typeof(name) *found = address_of("kvm:" #name);			\
+									\
+	if (found)							\
+		static_call_update(kvm_msix_host_##name, found);	\
+	found;								\
+})
+
+/**
+ * kvm_msix_hostsyms_init - Find everything, before anything is called
+ *
+ * Return: 0, or -ENOENT after a line in the log that names what is missing.
+ */
+int kvm_msix_hostsyms_init(void)
+{
+	kvm_msix_set_msi = FIND_HOST_CALL(kvm_set_msi);
+
+	if (!kvm_msix_set_msi ||
+	    !FIND_HOST_CALL(file_is_kvm) ||
+	    !FIND_HOST_CALL(kvm_io_bus_register_dev) ||
+	    !FIND_HOST_CALL(kvm_io_bus_unregister_dev) ||
+	    !FIND_HOST_CALL(kvm_arch_set_irq_inatomic) ||
+	    !FIND_HOST_CALL(kvm_irq_routing_update) ||
+	    !FIND_HOST_CALL(kvm_set_irq_routing))
+		return -ENOENT;
+	return 0;
+}

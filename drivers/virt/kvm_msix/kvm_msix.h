@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The objects of the module, who owns them and what protects them.
+ *
+ *   struct kvm_msix_device  one MSI-X function; owned by its device fd
+ *   struct kvm_msix_vec     one vector of it; part of the device
+ *   struct kvm_msix_hook    the vector's grip on an eventfd (deliver.c)
+ *   struct kvm_msix_window  a range of guest physical memory (mmio.c)
+ *   struct kvm_msix_vm      what the devices of one VM share (route.c)
+ *
+ * Lock order, outermost first:
+ *
+ *   dev->lock                    ioctls of one device
+ *     kvm->slots_lock            windows on KVM's MMIO bus (waits for kvm->srcu)
+ *     vm->lock                   GSI ownership, routes
+ *       kvm->irq_lock            KVM's routing table
+ *         vec->lock
+ *     eventfd's wqh.lock         irqs off
+ *       vec->lock                irqs off; the message is injected under it
+ *
+ * A guest's access runs in the vCPU's thread, inside a reader of kvm->srcu. It
+ * takes vec->lock, and for a vector with a GSI afterwards vm->lock; never
+ * dev->lock or slots_lock, whose holders wait for kvm->srcu. Nobody waits for
+ * kvm->srcu with vm->lock or irq_lock held.
+ */
+#ifndef _KVM_MSIX_H
+#define _KVM_MSIX_H
+
+#include <linux/kvm_host.h>
+#include <linux/mutex.h>
+#include <linux/percpu.h>
+#include <linux/spinlock.h>
+
+#include "core.h"
+
+struct dentry;
+struct eventfd_ctx;
+struct file;
+struct kvm_msix_hook;
+struct kvm_msix_locate;
+struct kvm_msix_state;
+struct kvm_msix_vector;
+struct kvm_msix_vm;
+struct kvm_msix_window;
+
+#define KVM_MSIX_NO_GSI		(-1)
+
+/**
+ * struct kvm_msix_stats - Counters of one CPU, for debugfs
+ * @reads: guest reads of table and PBA that were answered
+ * @writes: guest writes, likewise; writes to the PBA are counted and ignored
+ * @rejected: misaligned accesses
+ * @mask_changes: changes of a vector's mask bit by the guest
+ * @events: signals of bound eventfds; each is in one of the next three or sent
+ * @latched: events that set a pending bit
+ * @coalesced: events that found their pending bit set
+ * @kicks: pending bits taken out because their vector may send again
+ * @delivered: messages that KVM took
+ * @dropped: messages that nobody can take: no MSI address, a reserved delivery
+ *	mode, no such destination
+ *
+ * events - latched - coalesced + kicks = delivered + dropped
+ */
+struct kvm_msix_stats {
+	u64 reads;
+	u64 writes;
+	u64 rejected;
+	u64 mask_changes;
+	u64 events;
+	u64 latched;
+	u64 coalesced;
+	u64 kicks;
+	u64 delivered;
+	u64 dropped;
+};
+
+/**
+ * struct kvm_msix_vec - One vector
+ * @lock: protects the vector's entry and pending bit in the core, and is held
+ *	while its message is injected: who has taken it after masking knows that
+ *	no message is on its way
+ * @dev: the device; immutable
+ * @hook: the bound eventfd or NULL; protected by dev->lock
+ * @gsi: the bound GSI or KVM_MSIX_NO_GSI; protected by vm->lock, and read
+ *	without it to see whether there is work
+ * @next_gsi: what a bind under way makes of @gsi; protected by vm->lock
+ */
+struct kvm_msix_vec {
+	spinlock_t lock;	/* entry, pending bit, injection */
+	struct kvm_msix_device *dev;
+	struct kvm_msix_hook *hook;
+	int gsi;
+	int next_gsi;
+};
+
+/**
+ * struct kvm_msix_device - One MSI-X function
+ * @lock: serialises the ioctls
+ * @core: the state machine; see struct kvm_msix_vec and core.h
+ * @kvm: the VM, kept alive by @vm_file; immutable
+ * @vm_file: the VM's file; holding it pins the vendor module too; immutable
+ * @vm: shared with the VM's other devices; immutable
+ * @flags: enum kvm_msix_create_flags; immutable
+ * @id: the device's number in tracepoints and debugfs; immutable
+ * @bound: bit v: vector v has an eventfd or a GSI; protected by dev->lock, read
+ *	without
+ * @table: where the table answers, or NULL; protected by dev->lock
+ * @pba: where the PBA answers, or NULL; protected by dev->lock
+ * @stats: counters
+ * @debugfs: the device's directory
+ * @storage: the core's memory: whole pages, the table first, then the PBA
+ * @vecs: core.nr vectors
+ */
+struct kvm_msix_device {
+	struct mutex lock;	/* serialises the ioctls */
+	struct kvm_msix_core core;
+	struct kvm *kvm;
+	struct file *vm_file;
+	struct kvm_msix_vm *vm;
+	u32 flags;
+	int id;
+	unsigned long *bound;
+	struct kvm_msix_window *table;
+	struct kvm_msix_window *pba;
+	struct kvm_msix_stats __percpu *stats;
+	struct dentry *debugfs;
+	void *storage;
+	struct kvm_msix_vec *vecs;
+};
+
+static inline u32 kvm_msix_vec_index(const struct kvm_msix_vec *vec)
+{
+	return vec - vec->dev->vecs;
+}
+
+/* device.c */
+int kvm_msix_device_create(void *ctx, void *arg);
+
+/* mmio.c */
+int kvm_msix_locate(struct kvm_msix_device *dev,
+		    const struct kvm_msix_locate *where);
+void kvm_msix_locate_nowhere(struct kvm_msix_device *dev);
+
+/* deliver.c */
+void kvm_msix_send_locked(struct kvm_msix_vec *vec);
+void kvm_msix_release_locked(struct kvm_msix_vec *vec);
+bool kvm_msix_message(struct kvm_msix_device *dev, u32 v,
+		      struct kvm_kernel_irq_routing_entry *e);
+struct kvm_msix_hook *kvm_msix_hook(struct kvm_msix_vec *vec, int fd);
+void kvm_msix_hook_start(struct kvm_msix_hook *hook);
+void kvm_msix_unhook(struct kvm_msix_hook *hook);
+
+/* bind.c */
+int kvm_msix_bind(struct kvm_msix_device *dev, u32 first, u32 count,
+		  const struct kvm_msix_vector *vectors);
+void kvm_msix_unbind_all(struct kvm_msix_device *dev);
+
+/* state.c */
+void kvm_msix_control(struct kvm_msix_device *dev, u16 control);
+void kvm_msix_reset(struct kvm_msix_device *dev);
+int kvm_msix_get_state(struct kvm_msix_device *dev,
+		       struct kvm_msix_state *state);
+int kvm_msix_set_state(struct kvm_msix_device *dev,
+		       const struct kvm_msix_state *state);
+
+/* route.c */
+struct kvm_msix_vm *kvm_msix_vm_get(struct kvm *kvm);
+void kvm_msix_vm_put(struct kvm_msix_vm *vm);
+int kvm_msix_gsi_reserve(struct kvm_msix_vec *vec, int gsi);
+void kvm_msix_gsi_cancel(struct kvm_msix_vec *vec);
+void kvm_msix_route_sync(struct kvm_msix_device *dev, u32 first, u32 count);
+int kvm_msix_set_gsi_routing(struct kvm_msix_device *dev,
+			     struct kvm_irq_routing_entry *entries, u32 nr);
+
+/* debugfs.c */
+void kvm_msix_debugfs_init(void);
+void kvm_msix_debugfs_exit(void);
+void kvm_msix_debugfs_add(struct kvm_msix_device *dev);
+void kvm_msix_debugfs_remove(struct kvm_msix_device *dev);
+
+#endif /* _KVM_MSIX_H */
