@@ -53,6 +53,8 @@ void kvm_msix_core_init(struct kvm_msix_core *core, u32 nr, void *table,
  *
  * 6.1.4.2 has software use naturally aligned dwords and qwords only. Aligned
  * bytes and words are let through as well: they harm nothing.
+ *
+ * Return: whether it may.
  */
 bool kvm_msix_access_ok(u32 size, u32 offset, unsigned int len)
 {
@@ -135,6 +137,8 @@ void kvm_msix_pba_read(const struct kvm_msix_core *core, u32 offset,
  * kvm_msix_vector_at - The vector whose entry holds a byte of the table
  * @core: the function
  * @offset: the byte, within the table
+ *
+ * Return: the vector, below @core->nr, also under speculation.
  */
 u32 kvm_msix_vector_at(const struct kvm_msix_core *core, u32 offset)
 {
@@ -183,6 +187,7 @@ unsigned int kvm_msix_table_write(struct kvm_msix_core *core, u32 offset,
  * must set its pending bit.
  *
  * Context: the lock of @v.
+ * Return: what becomes of it.
  */
 enum kvm_msix_verdict kvm_msix_event(struct kvm_msix_core *core, u32 v)
 {

@@ -19,6 +19,7 @@
  * @address: Message Address, Message Upper Address
  * @data: Message Data
  * @control: Vector Control
+ * @qword: the same in the two steps in which it is read
  */
 struct kvm_msix_entry {
 	union {

@@ -70,7 +70,8 @@ static bool to_route(struct kvm_msix_device *dev, struct kvm_msix_entry entry,
 
 	if ((lo & MSI_ADDRESS_BASE_MASK) != MSI_ADDRESS_BASE)
 		return false;
-	if (hi && !x2apic_format)
+	/* Bits 31:8 are those of a destination id where the VM has such ids. */
+	if (hi & (x2apic_format ? GENMASK(7, 0) : U32_MAX))
 		return false;
 	if (dev->flags & KVM_MSIX_CREATE_EXT_DEST_ID) {
 		hi |= (lo & MSI_EXT_DEST_ID) << MSI_EXT_DEST_ID_TO_HI;

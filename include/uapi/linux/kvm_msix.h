@@ -79,6 +79,7 @@ struct kvm_msix_info {
 	__u32 max_vectors;
 	__u32 max_gsi;
 };
+
 #define KVM_MSIX_INFO _IO(KVM_MSIX_TYPE, KVM_MSIX_CMD_INFO)
 
 /**
@@ -122,6 +123,7 @@ struct kvm_msix_create {
 	__s32 vm_fd;
 	__u32 nr_vectors;
 };
+
 #define KVM_MSIX_CREATE _IO(KVM_MSIX_TYPE, KVM_MSIX_CMD_CREATE)
 
 /**
@@ -160,6 +162,7 @@ struct kvm_msix_locate {
 	__aligned_u64 table_gpa;
 	__aligned_u64 pba_gpa;
 };
+
 #define KVM_MSIX_LOCATE _IO(KVM_MSIX_TYPE, KVM_MSIX_CMD_LOCATE)
 
 /**
@@ -208,6 +211,7 @@ struct kvm_msix_bind {
 	__u32 count;
 	__aligned_u64 vectors;
 };
+
 #define KVM_MSIX_BIND _IO(KVM_MSIX_TYPE, KVM_MSIX_CMD_BIND)
 
 /**
@@ -230,6 +234,7 @@ struct kvm_msix_control {
 	__u32 control;
 	__u32 __reserved;
 };
+
 #define KVM_MSIX_CONTROL _IO(KVM_MSIX_TYPE, KVM_MSIX_CMD_CONTROL)
 
 /**
@@ -262,6 +267,7 @@ struct kvm_msix_state {
 	__aligned_u64 table;
 	__aligned_u64 pba;
 };
+
 #define KVM_MSIX_GET_STATE _IO(KVM_MSIX_TYPE, KVM_MSIX_CMD_GET_STATE)
 #define KVM_MSIX_SET_STATE _IO(KVM_MSIX_TYPE, KVM_MSIX_CMD_SET_STATE)
 
@@ -279,6 +285,7 @@ struct kvm_msix_reset {
 	__u32 size;
 	__u32 flags;
 };
+
 #define KVM_MSIX_RESET _IO(KVM_MSIX_TYPE, KVM_MSIX_CMD_RESET)
 
 /**
@@ -305,6 +312,7 @@ struct kvm_msix_gsi_routing {
 	__u32 __reserved;
 	__aligned_u64 entries;
 };
+
 #define KVM_MSIX_SET_GSI_ROUTING \
 	_IO(KVM_MSIX_TYPE, KVM_MSIX_CMD_SET_GSI_ROUTING)
 
