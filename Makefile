@@ -1,11 +1,27 @@
 # SPDX-License-Identifier: GPL-2.0-only
-#
-# make               build the module for the running kernel (or KDIR=...)
-# sudo make install  install it; see README.md for the rest, or "make help"
+
+define HELP
+The module:
+  make                 build it for the running kernel, or for KDIR=..., and
+                       the tool kvm-msix(8)
+  sudo make install    install both and the udev rule; then: modprobe kvm_msix
+  sudo make dkms       install it by DKMS, so that it follows kernel updates
+  make overlay TREE=.. add it to a kernel source tree, as a patch would
+
+In an emulated machine, on Debian 12 (as root, who can install packages):
+  make demo            a guest with an NVMe disk, its table in QEMU and in the
+                       kernel, compared
+  make check           all tests; PART=... only some, see tools/testing/check
+  make qemu            build QEMU with kvm_msix, and say where it is
+  make setup           only install the packages that these need
+
+  make clean           what was built here; downloads and builds that can be
+                       used again are in $${KVM_MSIX_CACHE:-~/.cache/kvm_msix}
+endef
 
 VERSION := $(shell cat VERSION)
 KDIR    ?= /lib/modules/$(shell uname -r)/build
-KVER    ?= $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' \
+KVER    := $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' \
 	   $(KDIR)/include/generated/utsrelease.h 2>/dev/null)
 BUILD   := build/$(KVER)
 SUBDIR  := drivers/virt/kvm_msix
@@ -17,21 +33,55 @@ COPIES  := $(SOURCES:%=$(BUILD)/%)
 KBUILD  := $(MAKE) -C $(KDIR) M=$(CURDIR)/$(BUILD)/$(SUBDIR) \
 	   KVM_MSIX_VERSION=$(VERSION)
 
-all: module
+all: module tool
 
-module: $(COPIES) check-kdir
+module: check-kdir $(COPIES)
 	$(KBUILD) modules
 
 $(BUILD)/%: %
 	@mkdir -p $(@D)
 	@cp -p $< $@
 
+tool:
+	@$(MAKE) -s -C tools/kvm_msix
+
 check-kdir:
-	@test -e $(KDIR)/Makefile || { \
+	@test -n "$(KVER)" || { \
 	echo "No kernel headers at $(KDIR)." \
 	     "Install linux-headers-$$(uname -r), or say KDIR=..." >&2; exit 1; }
 
+install: module tool
+	$(KBUILD) modules_install
+	/sbin/depmod $(KVER)
+	install -D -m 644 packaging/60-kvm_msix.rules \
+		$(DESTDIR)/usr/lib/udev/rules.d/60-kvm_msix.rules
+	$(MAKE) -C tools/kvm_msix install
+
+dkms:
+	packaging/dkms-install
+
+overlay:
+	packaging/overlay $(TREE)
+
+setup:
+	@tools/testing/lab/setup
+
+demo: setup
+	@tools/testing/e2e/demo
+
+check: setup
+	@tools/testing/check $(PART)
+
+qemu: setup
+	@integrations/qemu/build
+
 clean:
 	rm -rf build
+	@$(MAKE) -s -C tools/testing/kvm_msix clean
 
-.PHONY: all module check-kdir clean
+export HELP
+help:
+	@echo "$$HELP"
+
+.PHONY: all module tool check-kdir install dkms overlay setup demo check qemu \
+	clean help
