@@ -1,0 +1,93 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Can the tests fail? Each line of the file mutants is a fault, put into a copy
+# of core.c; each test named there must fail with it. So must none with a copy
+# that has no fault. Called by the Makefile; with a name, runs that mutant.
+#
+# Names in lower case are the Makefile's, and lists of words.
+# shellcheck disable=SC2086,SC2154
+
+dir=$O/mutants/$1
+
+# Build the mutant with test $1 and run it; true if the test passes.
+survives() {
+	case $1 in
+	unit)
+		$CC $unit_flags -w -c "$dir/core.c" -o "$dir/unit.o" &&
+		$CC $unit_flags "$dir/unit.o" $unit_objs -o "$dir/unit"
+		;;
+	race)
+		$CC $race_flags -w -c "$dir/core.c" -o "$dir/race.o" &&
+		$CC $race_flags "$dir/race.o" $race_objs -o "$dir/race"
+		;;
+	fuzz)
+		$CLANG $fuzz_flags -w -c "$dir/core.c" -o "$dir/fuzz.o" &&
+		$CLANG $fuzz_link_flags "$dir/fuzz.o" $fuzz_objs -o "$dir/fuzz"
+		;;
+	*)
+		false
+		;;
+	esac >"$dir/$1.log" 2>&1 || {
+		verdict="does not build with $1"
+		return 0
+	}
+	flags=
+	[ "$1" = fuzz ] && flags="$fuzz_check_flags -artifact_prefix=$dir/"
+	verdict="survives $1"
+	timeout 60 ./noaslr.sh "$dir/$1" $flags >>"$dir/$1.log" 2>&1
+}
+
+# Prints 'ok' or 'not ok' and what happened to the mutant.
+mutant() {
+	line=$(grep "^$1[[:space:]]" mutants)
+	read -r _ tests script <<END
+$line
+END
+	mkdir -p "$dir"
+	sed -E "$script" "$core/core.c" >"$dir/core.c" || exit 1
+	if [ "$1" = none ]; then
+		for test in $(echo "$tests" | tr , ' '); do
+			if ! survives "$test"; then
+				echo "not ok $1: $test fails without a fault"
+				return
+			fi
+		done
+		echo "ok $1: no fault, no failure"
+		return
+	fi
+	if cmp -s "$core/core.c" "$dir/core.c"; then
+		echo "not ok $1: does not apply, core.c has changed"
+		return
+	fi
+	for test in $(echo "$tests" | tr , ' '); do
+		if survives "$test"; then
+			echo "not ok $1: $verdict"
+			return
+		fi
+	done
+	echo "ok $1: killed by $tests"
+}
+
+if [ $# -eq 1 ]; then
+	# A stack trace of each would take longer than the test.
+	export ASAN_OPTIONS=symbolize=0 UBSAN_OPTIONS=symbolize=0
+	export TSAN_OPTIONS=symbolize=0
+	mutant "$1"
+	exit
+fi
+
+rm -rf "$O/mutants"
+names=$(sed -n 's/^\([a-z0-9-]\{1,\}\)[[:space:]].*/\1/p' mutants)
+echo "1..$(echo "$names" | wc -l)"
+echo "$names" | xargs -P "$JOBS" -n 1 "$0" | awk '
+{
+	ok = /^ok /
+	failed += !ok
+	sub(/^(not )?ok /, "")
+	print (ok ? "ok " : "not ok ") ++n " - mutant " $0
+	fflush()
+}
+END {
+	exit failed || !n
+}'
