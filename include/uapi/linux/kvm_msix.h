@@ -147,7 +147,8 @@ enum kvm_msix_locate_flags {
  * address must be 0), as while the BAR is unset or memory decode off. The
  * table takes 16 bytes a vector, the PBA 8 bytes for each 64 vectors begun. An
  * address given up stops answering before a new one starts, and no access to
- * it is under way when the ioctl returns.
+ * it is under way when the ioctl returns. After an error the old addresses
+ * still answer; a VMM whose guest has left them says nowhere next.
  *
  * Return: 0.
  *  - EINVAL: misaligned; the range wraps; table and PBA overlap; an address

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KVM_MSIX_BIND: what it refuses, and that a refusal changes nothing. What bound
+ * vectors do is deliver_test's and gsi_test's.
+ */
+#include "kselftest_harness.h"
+#include "kvm_msix_util.h"
+#include "witness.h"
+
+FIXTURE(bind) {
+	struct witness w;
+};
+
+FIXTURE_SETUP(bind)
+{
+	witness_create(&self->w);
+}
+
+FIXTURE_TEARDOWN(bind)
+{
+	witness_check(&self->w);
+}
+
+TEST_F(bind, range)
+{
+	static const u32 bad[][2] = {
+		{ 0, 0 },
+		{ WITNESS_NR, 0 },
+		{ WITNESS_NR, 1 },
+		{ 0, WITNESS_NR + 1 },
+		{ WITNESS_NR - 1, 2 },
+		{ UINT32_MAX, 1 },
+		{ UINT32_MAX, 2 },
+		{ 1, UINT32_MAX },
+		{ 2, 1u << 31 },
+	};
+	struct kvm_msix_vector v[WITNESS_NR + 1];
+	int i;
+
+	memset(v, 0xff, sizeof(v));
+	for (i = 0; i < ARRAY_SIZE(bad); i++)
+		EXPECT_EQ(EINVAL, __msix_bind(self->w.d.fd, bad[i][0], bad[i][1], v));
+	EXPECT_EQ(EFAULT, __msix_bind(self->w.d.fd, 0, 1, NULL));
+	EXPECT_EQ(EFAULT, __msix_bind(self->w.d.fd, 0, WITNESS_NR, (void *)-4096l));
+	EXPECT_EQ(0, __msix_bind(self->w.d.fd, 1, WITNESS_NR - 1, v));
+}
+
+TEST_F(bind, eventfd)
+{
+	int fd = self->w.d.fd, mine = event_create(), other, again;
+	struct kvm_msix_vector twice[] = { { mine, -1 }, { mine, -1 } };
+
+	EXPECT_EQ(EBADF, __msix_bind_one(fd, 1, INT_MAX, -1));
+	EXPECT_EQ(EINVAL, __msix_bind_one(fd, 1, self->w.vm->fd, -1));
+	EXPECT_EQ(EINVAL, __msix_bind_one(fd, 1, fd, -1));
+
+	/* A KVM irqfd's. */
+	kvm_irqfd(self->w.vm, mine, 20, 0);
+	EXPECT_EQ(EBUSY, __msix_bind_one(fd, 1, mine, -1));
+	kvm_irqfd(self->w.vm, mine, 20, KVM_IRQFD_FLAG_DEASSIGN);
+
+	/* Another vector's, of this function or another, by this fd or another. */
+	EXPECT_EQ(EBUSY, __msix_bind_one(fd, 1, self->w.event, -1));
+	again = dup(self->w.event);
+	EXPECT_EQ(EBUSY, __msix_bind_one(fd, 1, again, -1));
+	close(again);
+	EXPECT_EQ(EBUSY, __msix_bind(fd, 1, 2, twice));
+	ASSERT_EQ(0, __msix_create(self->w.vm->fd, 1, 0, &other));
+	EXPECT_EQ(EBUSY, __msix_bind_one(other, 0, self->w.event, -1));
+	close(other);
+
+	/* Its own again, and then still each event once. */
+	EXPECT_EQ(0, __msix_bind_one(fd, 0, self->w.event, -1));
+	EXPECT_EQ(0, __msix_bind_one(fd, 1, mine, -1));
+	EXPECT_EQ(0, __msix_bind_one(fd, 1, -1, -1));
+	event_signal(mine);
+	EXPECT_EQ(1, event_drain(mine));
+	close(mine);
+}
+
+TEST_F(bind, gsi)
+{
+	struct kvm_msix_vector twice[] = { { -1, 70 }, { -1, 70 } };
+	struct kvm_irq_routing_entry route = msi_route(80, MSI_ADDR(0), 0x40);
+	struct kvm_msix_info info = { .size = sizeof(info) };
+	int fd = self->w.d.fd, dev = msix_open(), other, gsi;
+
+	ASSERT_EQ(0, __msix_ioctl(dev, KVM_MSIX_INFO, &info));
+	close(dev);
+	EXPECT_EQ(EINVAL, __msix_bind_one(fd, 1, -1, -2));
+	EXPECT_EQ(EINVAL, __msix_bind_one(fd, 1, -1, INT_MIN));
+	EXPECT_EQ(EINVAL, __msix_bind_one(fd, 1, -1, info.max_gsi + 1));
+	EXPECT_EQ(EINVAL, __msix_bind_one(fd, 1, -1, INT_MAX));
+	EXPECT_EQ(0, __msix_bind_one(fd, 1, -1, info.max_gsi));
+
+	/* KVM's default table: the pins of PIC and I/O APIC. */
+	for (gsi = 0; gsi < 24; gsi++)
+		EXPECT_EQ(EEXIST, __msix_bind_one(fd, 1, -1, gsi));
+	EXPECT_EQ(0, __msix_bind_one(fd, 1, -1, 24));
+
+	/* Another vector's. */
+	EXPECT_EQ(EBUSY, __msix_bind_one(fd, 2, -1, 24));
+	EXPECT_EQ(EBUSY, __msix_bind(fd, 2, 2, twice));
+	ASSERT_EQ(0, __msix_create(self->w.vm->fd, 1, 0, &other));
+	EXPECT_EQ(EBUSY, __msix_bind_one(other, 0, -1, 24));
+	EXPECT_EQ(0, __msix_bind_one(fd, 1, -1, 24));
+	/* Given up with the vector's new binding, or with the function. */
+	EXPECT_EQ(0, __msix_bind_one(fd, 1, -1, 25));
+	EXPECT_EQ(0, __msix_bind_one(other, 0, -1, 24));
+	close(other);
+	EXPECT_EQ(0, __msix_bind_one(fd, 2, -1, 24));
+
+	/* A message of the VMM's. */
+	EXPECT_EQ(0, __msix_set_gsi_routing(fd, 1, &route));
+	EXPECT_EQ(EEXIST, __msix_bind_one(fd, 3, -1, 80));
+	/* The new table has no pins any more. */
+	EXPECT_EQ(0, __msix_bind_one(fd, 3, -1, 5));
+}
+
+/* All or none: the good ones of a failing call are not bound, the old ones are. */
+TEST_F(bind, all_or_none)
+{
+	int fd = self->w.d.fd, good = event_create(), other, i;
+	struct kvm_msix_vector v[] = {
+		{ -1, -1 },	/* would unbind the fixture's */
+		{ good, 90 },
+		{ -1, -1 },	/* the bad one's place */
+	};
+	static const struct {
+		struct kvm_msix_vector v;
+		int err;
+	} bad[] = {
+		{ { INT_MAX, -1 }, EBADF },
+		{ { -1, 5 }, EEXIST },
+		{ { -1, 90 }, EBUSY },
+		{ { -1, -2 }, EINVAL },
+	};
+
+	ASSERT_EQ(0, __msix_create(self->w.vm->fd, 1, 0, &other));
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		v[2] = bad[i].v;
+		EXPECT_EQ(bad[i].err, __msix_bind(fd, 0, 3, v));
+		event_signal(good);
+		EXPECT_EQ(1, event_drain(good));
+		EXPECT_EQ(0, __msix_bind_one(other, 0, good, 90));
+		EXPECT_EQ(0, __msix_bind_one(other, 0, -1, -1));
+	}
+	close(other);
+	close(good);
+}
+
+KVM_MSIX_TEST_MAIN

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Routes of vectors with a GSI, while everybody changes KVM's routing table at
+ * once: a vCPU its mask and message, the VMM its own table - through the module
+ * and behind its back - and the binding of many other vectors. All the while
+ * the device signals an irqfd. Nothing may break, the VMM's own route is always
+ * there, and in the end ours is what it should be.
+ */
+#include <pthread.h>
+
+#include "kselftest_harness.h"
+#include "kvm_msix_util.h"
+
+#define NR	64
+#define GSI	50
+#define OTHER	60	/* the VMM's own */
+#define MANY	100	/* and those of the other vectors */
+#define VEC	0x50	/* and the next one */
+#define VMMS	0x60
+#define ROUNDS	300
+#define TABLE	BAR_GPA
+#define PBA	(BAR_GPA + 0x800)
+
+static u64 stop;
+static u64 changes;
+
+static void guest_changer(void)
+{
+	u64 i;
+
+	guest_init();
+	for (i = 0; !READ_ONCE(stop); i++) {
+		mmio_write32(TABLE + ENTRY_CTRL, MASKED);
+		mmio_write32(TABLE + ENTRY_DATA, VEC + i % 2);
+		mmio_write32(TABLE + ENTRY_CTRL, 0);
+		if (i % 4 == 3)
+			mmio_write32(TABLE + ENTRY_DATA, VEC + 1);
+		WRITE_ONCE(changes, i);
+	}
+	mmio_write32(TABLE + ENTRY_CTRL, MASKED);
+	mmio_write32(TABLE + ENTRY_DATA, VEC);
+	mmio_write32(TABLE + ENTRY_CTRL, 0);
+	for (;;)
+		GUEST_SYNC1(0);
+}
+
+FIXTURE(gsi_race) {
+	struct msix_vm *m;
+	struct msix_dev d;
+};
+
+FIXTURE_SETUP(gsi_race)
+{
+	struct msix_state *s = msix_state_alloc(NR);
+	int i;
+
+	self->m = msix_vm_create(1, guest_changer);
+	self->d = msix_create(self->m->vm, NR, 0);
+	msix_locate(&self->d, TABLE, PBA);
+	for (i = 0; i < NR; i++) {
+		s->entry[i][0] = MSI_ADDR(0);
+		s->entry[i][2] = VEC + 2;
+		s->entry[i][3] = i ? 0 : MASKED;
+	}
+	s->control = ENABLE;
+	ASSERT_EQ(0, __msix_set_state(self->d.fd, s));
+	msix_state_free(s);
+	msix_bind_one(&self->d, 0, -1, GSI);
+}
+
+FIXTURE_TEARDOWN(gsi_race)
+{
+	close(self->d.fd);
+	msix_vm_free(self->m);
+}
+
+static void *vcpu_thread(void *arg)
+{
+	msix_vcpu_run(arg, 0);
+	return NULL;
+}
+
+struct device {
+	int event;
+	bool stop;
+};
+
+static void *device_thread(void *arg)
+{
+	struct device *device = arg;
+	int i;
+
+	while (!READ_ONCE(device->stop)) {
+		for (i = 0; i < 8; i++)
+			event_signal(device->event);
+		usleep(20);
+	}
+	return NULL;
+}
+
+TEST_F_TIMEOUT(gsi_race, everybody, 300)
+{
+	struct kvm_irq_routing_entry table = msi_route(OTHER, MSI_ADDR(0), VMMS);
+	struct kvm_msix_vector on[NR - 1], off[NR - 1];
+	struct device device = { .event = event_create() };
+	u64 *irqs = self->m->cpu[0]->irqs, before;
+	pthread_t vcpu, signaller;
+	int i, spins;
+
+	for (i = 0; i < NR - 1; i++) {
+		on[i] = (struct kvm_msix_vector) { -1, MANY + i };
+		off[i] = (struct kvm_msix_vector) { -1, -1 };
+	}
+	kvm_irqfd(self->m->vm, device.event, GSI, 0);
+	ASSERT_EQ(0, __msix_set_gsi_routing(self->d.fd, 1, &table));
+	ASSERT_EQ(0, pthread_create(&vcpu, NULL, vcpu_thread, self->m));
+	ASSERT_EQ(0, pthread_create(&signaller, NULL, device_thread, &device));
+	while (!READ_ONCE(*GUEST_VAR(self->m, changes)))
+		usleep(1000);
+
+	for (i = 0; i < ROUNDS; i++) {
+		switch (i % 4) {
+		case 0:
+			EXPECT_EQ(0, __msix_bind(self->d.fd, 1, NR - 1, on));
+			break;
+		case 1:
+			EXPECT_EQ(0, __msix_set_gsi_routing(self->d.fd, 1, &table));
+			break;
+		case 2:
+			EXPECT_EQ(0, __msix_bind(self->d.fd, 1, NR - 1, off));
+			break;
+		case 3:
+			EXPECT_EQ(0, __kvm_set_gsi_routing(self->m->vm, 1, &table));
+			break;
+		}
+		before = READ_ONCE(irqs[VMMS]);
+		kvm_irq_pulse(self->m->vm, OTHER);
+		for (spins = 0; READ_ONCE(irqs[VMMS]) == before && spins < 10000; spins++)
+			usleep(100);
+		ASSERT_EQ(before + 1, READ_ONCE(irqs[VMMS]));
+	}
+
+	WRITE_ONCE(device.stop, true);
+	pthread_join(signaller, NULL);
+	ASSERT_EQ(0, __msix_set_gsi_routing(self->d.fd, 1, &table));
+	WRITE_ONCE(*GUEST_VAR(self->m, stop), 1);
+	pthread_join(vcpu, NULL);
+	/* No work of the irqfd's is left, and the guest takes what has arrived. */
+	kvm_irqfd(self->m->vm, device.event, GSI, KVM_IRQFD_FLAG_DEASSIGN);
+	kvm_irqfd(self->m->vm, device.event, GSI, 0);
+	msix_irqs(self->m, 0, VEC, 0);
+	TH_LOG("%lu changes; %lu and %lu interrupts", *GUEST_VAR(self->m, changes), irqs[VEC],
+	       irqs[VEC + 1]);
+	EXPECT_GT(*GUEST_VAR(self->m, changes), ROUNDS);
+
+	/* One entry for the GSI, with the last message, and none for those given up. */
+	before = irqs[VEC];
+	event_signal(device.event);
+	EXPECT_EQ(before + 1, msix_irqs(self->m, 0, VEC, before + 1));
+	kvm_irq_pulse(self->m->vm, GSI);
+	EXPECT_EQ(before + 2, msix_irqs(self->m, 0, VEC, before + 2));
+	before = irqs[VEC + 2];
+	kvm_irq_pulse(self->m->vm, MANY);
+	EXPECT_EQ(before, msix_irqs(self->m, 0, VEC + 2, 0));
+	msix_bind_one(&self->d, 0, -1, -1);
+	before = irqs[VEC];
+	kvm_irq_pulse(self->m->vm, GSI);
+	EXPECT_EQ(before, msix_irqs(self->m, 0, VEC, 0));
+}
+
+KVM_MSIX_TEST_MAIN

@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * 13 of semantics.md: masks against events, with books. Three parties: a vCPU
+ * that masks and unmasks, the vCPU that gets the interrupts (the same one, or
+ * another that does nothing else), and a thread of the VMM that is the device.
+ */
+#include <pthread.h>
+
+#include "kselftest_harness.h"
+#include "kvm_msix_util.h"
+
+#define TABLE	BAR_GPA
+#define PBA	(BAR_GPA + 0x800)
+#define CONTROL	(TABLE + ENTRY_CTRL)
+#define VEC	0x40
+#define ROUNDS	1000
+#define CYCLES	2000
+#define PATIENCE_S	60
+
+/* Between guest and device. */
+static u64 masked_round;	/* the guest has masked for this round */
+static u64 done_round;	/* the device has done its part in it */
+static u64 round_events;	/* and that many events */
+static u64 cycles_done;
+static u64 idle_ready;
+static u64 stop;
+
+/* What must come, must come by then. */
+static u64 deadline(void)
+{
+	return rdtsc() + PATIENCE_S * 1000 * guest_tsc_khz;
+}
+
+static u64 pba(void)
+{
+	return mmio_read64(PBA);
+}
+
+/*
+ * This test's counter: per vCPU as guest_irq_handler(), but of one vector, and
+ * in the guest's own memory where both vCPUs see it.
+ */
+static u64 irqs;
+
+static void count_irq(struct ex_regs *regs)
+{
+	WRITE_ONCE(irqs, irqs + 1);
+	guest_irq_handler(regs);
+}
+
+static void wait_for_stop(void)
+{
+	while (!READ_ONCE(stop))
+		asm volatile("pause");
+	GUEST_DONE();
+}
+
+static void guest_idle(void)
+{
+	guest_init();
+	WRITE_ONCE(idle_ready, 1);
+	wait_for_stop();
+}
+
+/* A message to a vCPU whose APIC is not enabled yet would be lost. */
+static void guest_init_masker(void)
+{
+	u64 end;
+
+	guest_init();
+	for (end = deadline(); !READ_ONCE(idle_ready);)
+		GUEST_ASSERT(rdtsc() < end);
+}
+
+/*
+ * Exact rounds: while masked and read back, the device has k events, 0 to 3.
+ * Not one arrives, the PBA says whether there was any, and the unmask sends one
+ * message, or none.
+ */
+static void guest_rounds(void)
+{
+	u64 round, end, expected = 0;
+
+	guest_init_masker();
+	for (round = 1; round <= ROUNDS; round++) {
+		mmio_write32(CONTROL, MASKED);
+		GUEST_ASSERT_EQ(mmio_read32(CONTROL), MASKED);
+		WRITE_ONCE(masked_round, round);
+		for (end = deadline(); READ_ONCE(done_round) != round;)
+			GUEST_ASSERT(rdtsc() < end);
+
+		GUEST_ASSERT_EQ(pba(), READ_ONCE(round_events) ? 1 : 0);
+		GUEST_ASSERT_EQ(READ_ONCE(irqs), expected);
+		expected += !!READ_ONCE(round_events);
+		mmio_write32(CONTROL, 0);
+		for (end = deadline(); READ_ONCE(irqs) < expected;)
+			GUEST_ASSERT(rdtsc() < end);
+		GUEST_ASSERT_EQ(pba(), 0);
+		GUEST_ASSERT_EQ(READ_ONCE(irqs), expected);
+	}
+	WRITE_ONCE(stop, 1);
+	GUEST_DONE();
+}
+
+/* Every eighth time the masker waits for what it provokes, so that it happens. */
+static void wait_for_latch(u64 cycle)
+{
+	u64 i = cycle % 8, end = deadline();
+
+	while (!pba() && (!(cycle % 8) || --i))
+		GUEST_ASSERT(rdtsc() < end);
+}
+
+static void unmask_and_wait(u64 cycle)
+{
+	u64 before = READ_ONCE(irqs), end = deadline();
+
+	mmio_write32(CONTROL, 0);
+	/* One is the latched one's; the target may be late with some before it. */
+	while (cycle % 8 == 4 && READ_ONCE(irqs) < before + 4)
+		GUEST_ASSERT(rdtsc() < end);
+	WRITE_ONCE(cycles_done, cycle);
+}
+
+/*
+ * Free running: the device never stops. A message sent before the mask has set
+ * the APIC's IRR by then, and this vCPU, whose interrupts are on, has taken it
+ * when the read back is done. From then until the unmask: nothing.
+ */
+static void guest_cycles(void)
+{
+	u64 cycle, before;
+
+	guest_init_masker();
+	for (cycle = 1; cycle <= CYCLES; cycle++) {
+		mmio_write32(CONTROL, MASKED);
+		GUEST_ASSERT_EQ(mmio_read32(CONTROL), MASKED);
+		before = READ_ONCE(irqs);
+		wait_for_latch(cycle);
+		GUEST_ASSERT_EQ(READ_ONCE(irqs), before);
+		GUEST_ASSERT_EQ(mmio_read32(CONTROL), MASKED);
+		GUEST_ASSERT_EQ(READ_ONCE(irqs), before);
+		unmask_and_wait(cycle);
+	}
+	wait_for_stop();
+}
+
+/*
+ * With the interrupts elsewhere: the same, but another vCPU may be late in
+ * taking what was sent before the mask. That there is no second message after
+ * it is what the counters tell.
+ */
+static void guest_cycles_remote(void)
+{
+	u64 cycle;
+
+	guest_init_masker();
+	for (cycle = 1; cycle <= CYCLES; cycle++) {
+		mmio_write32(CONTROL, MASKED);
+		wait_for_latch(cycle);
+		unmask_and_wait(cycle);
+	}
+	wait_for_stop();
+}
+
+/*
+ * 7: the halves of an 8-byte write are seen together. Two vCPUs, each with what
+ * it writes in both halves of an address, and each reading it.
+ */
+static void guest_torn(void)
+{
+	u64 i, val, step;
+
+	guest_init();
+	step = x2apic_read_reg(APIC_ID) + 1;
+	for (i = 0; i < CYCLES * 2; i++) {
+		val = (i * 4 + step) << 8;
+		mmio_write64(TABLE, val << 32 | val);
+		val = mmio_read64(TABLE);
+		GUEST_ASSERT_EQ(val >> 32, val & 0xffffffff);
+	}
+	GUEST_DONE();
+}
+
+struct race_vcpu {
+	struct msix_vm *m;
+	int cpu;
+};
+
+static void *vcpu_thread(void *arg)
+{
+	struct race_vcpu *v = arg;
+	struct kvm_vcpu *vcpu = v->m->vcpu[v->cpu];
+	struct ucall uc;
+
+	vcpu_run(vcpu);
+	switch (get_ucall(vcpu, &uc)) {
+	case UCALL_ABORT:
+		REPORT_GUEST_ASSERT(uc);
+		break;
+	case UCALL_DONE:
+		break;
+	default:
+		TEST_FAIL("exit reason %u (%s)", vcpu->run->exit_reason,
+			  exit_reason_str(vcpu->run->exit_reason));
+	}
+	return NULL;
+}
+
+struct race_vm {
+	struct msix_vm *m;
+	struct msix_dev d;
+	struct race_vcpu v[2];
+	pthread_t thread[2];
+	u64 signalled;
+	int event;
+};
+
+FIXTURE(race) {
+	struct race_vm r;
+};
+
+FIXTURE_VARIANT(race) {
+	u32 target;
+};
+
+FIXTURE_VARIANT_ADD(race, same_vcpu) {
+	.target = 0,
+};
+
+FIXTURE_VARIANT_ADD(race, other_vcpu) {
+	.target = 1,
+};
+
+FIXTURE_SETUP(race)
+{
+	struct msix_state *s = msix_state_alloc(1);
+
+	self->r.m = msix_vm_create(0, guest_idle);
+	vm_install_exception_handler(self->r.m->vm, VEC, count_irq);
+	self->r.d = msix_create(self->r.m->vm, 1, 0);
+	self->r.event = event_create();
+	msix_locate(&self->r.d, TABLE, PBA);
+	msix_bind_one(&self->r.d, 0, self->r.event, -1);
+	s->control = ENABLE;
+	s->entry[0][0] = MSI_ADDR(variant->target);
+	s->entry[0][2] = VEC;
+	s->entry[0][3] = MASKED;
+	ASSERT_EQ(0, __msix_set_state(self->r.d.fd, s));
+	msix_state_free(s);
+}
+
+FIXTURE_TEARDOWN(race)
+{
+	close(self->r.d.fd);
+	msix_vm_free(self->r.m);
+}
+
+static void start(struct race_vm *r, void *masker, void *other)
+{
+	int i;
+
+	msix_vm_add_cpu(r->m, 0, masker);
+	msix_vm_add_cpu(r->m, 1, other);
+	for (i = 1; i >= 0; i--) {
+		r->v[i] = (struct race_vcpu) { r->m, i };
+		TEST_ASSERT(!pthread_create(&r->thread[i], NULL, vcpu_thread, &r->v[i]),
+			    "pthread_create");
+	}
+}
+
+static void finish(struct race_vm *r)
+{
+	WRITE_ONCE(*GUEST_VAR(r->m, stop), 1);
+	pthread_join(r->thread[0], NULL);
+	pthread_join(r->thread[1], NULL);
+}
+
+static void signal_event(struct race_vm *r)
+{
+	event_signal(r->event);
+	r->signalled++;
+}
+
+/* What always holds between the counters, and is exact when all is quiet. */
+static void check_counters(struct __test_metadata *_metadata, struct race_vm *r,
+			   u64 irqs_taken)
+{
+	u64 events = kvm_msix_counter("events"), latched = kvm_msix_counter("latched");
+	u64 coalesced = kvm_msix_counter("coalesced"), kicks = kvm_msix_counter("kicks");
+	u64 delivered = kvm_msix_counter("delivered"), dropped = kvm_msix_counter("dropped");
+
+	TH_LOG("%lu events: %lu latched, %lu coalesced; %lu kicks; %lu delivered, %lu interrupts",
+	       events, latched, coalesced, kicks, delivered, irqs_taken);
+	EXPECT_EQ(r->signalled, events);
+	EXPECT_EQ(0, dropped);
+	EXPECT_EQ(latched, kicks + msix_pending(&r->d, 0));
+	EXPECT_EQ(delivered, events - latched - coalesced + kicks);
+	/* Two messages may be one interrupt (IRR), never the other way round. */
+	EXPECT_LE(irqs_taken, delivered);
+}
+
+TEST_F_TIMEOUT(race, rounds, 300)
+{
+	u64 *masked = GUEST_VAR(self->r.m, masked_round);
+	u64 round, k, i, expected = 0;
+
+	start(&self->r, guest_rounds, guest_idle);
+	for (round = 1; round <= ROUNDS; round++) {
+		while (READ_ONCE(*masked) != round)
+			sched_yield();
+		k = (round * 7 + round / 16) % 4;
+		for (i = 0; i < k; i++)
+			signal_event(&self->r);
+		expected += !!k;
+		WRITE_ONCE(*GUEST_VAR(self->r.m, round_events), k);
+		__sync_synchronize();
+		WRITE_ONCE(*GUEST_VAR(self->r.m, done_round), round);
+	}
+	pthread_join(self->r.thread[0], NULL);
+	pthread_join(self->r.thread[1], NULL);
+	EXPECT_EQ(expected, *GUEST_VAR(self->r.m, irqs));
+	EXPECT_GE(expected, ROUNDS / 2);
+	if (kvm_msix_has_counters()) {
+		check_counters(_metadata, &self->r, expected);
+		EXPECT_EQ(expected, kvm_msix_counter("delivered"));
+		EXPECT_EQ(expected, kvm_msix_counter("latched"));
+		EXPECT_EQ(self->r.signalled - expected, kvm_msix_counter("coalesced"));
+	}
+}
+
+TEST_F_TIMEOUT(race, free_running, 300)
+{
+	u64 *cycles = GUEST_VAR(self->r.m, cycles_done);
+	u64 *taken = GUEST_VAR(self->r.m, irqs);
+	u64 before;
+	int i;
+
+	start(&self->r, variant->target ? guest_cycles_remote : guest_cycles, guest_idle);
+	/* In bursts: each kicks the target out of the guest, that has to live too. */
+	while (READ_ONCE(*cycles) < CYCLES) {
+		for (i = 0; i < 8; i++)
+			signal_event(&self->r);
+		usleep(20);
+	}
+
+	/* Unmasked for good: all that was latched has been sent. */
+	EXPECT_FALSE(msix_pending(&self->r.d, 0));
+	/* Quiet: the last message, if it is still on the way, arrives. */
+	for (i = 0; i < 50; i++)
+		usleep(1000);
+	before = READ_ONCE(*taken);
+	signal_event(&self->r);
+	for (i = 0; i < 10000 && READ_ONCE(*taken) == before; i++)
+		usleep(1000);
+	EXPECT_EQ(before + 1, READ_ONCE(*taken));
+	finish(&self->r);
+	EXPECT_EQ(before + 1, READ_ONCE(*taken));
+	EXPECT_LE(*taken, self->r.signalled);
+	if (kvm_msix_has_counters()) {
+		check_counters(_metadata, &self->r, *taken);
+		/* The race has taken place: events came in both states. */
+		EXPECT_GE(kvm_msix_counter("latched"), CYCLES / 8);
+		EXPECT_GT(kvm_msix_counter("delivered"), kvm_msix_counter("kicks"));
+	}
+}
+
+/* The entry is masked all the time, its target but a value it begins with. */
+TEST_F_TIMEOUT(race, torn, 120)
+{
+	start(&self->r, guest_torn, guest_torn);
+	pthread_join(self->r.thread[0], NULL);
+	pthread_join(self->r.thread[1], NULL);
+	EXPECT_EQ(0, self->r.m->nr_exits);
+}
+
+KVM_MSIX_TEST_MAIN
