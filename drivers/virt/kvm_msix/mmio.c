@@ -52,13 +52,31 @@ static bool rejected(struct kvm_msix_window *w, bool pba, bool write,
 	return true;
 }
 
-/* The value of an access for the tracepoint. */
-static u64 value_of(const void *val, int len)
+/*
+ * KVM's buffer for an access need not be aligned. These are its commonest
+ * lengths spelt out: a copy of variable length is a call.
+ */
+static u64 get_value(const void *val, int len)
 {
 	u64 value = 0;
 
-	memcpy(&value, val, len);
+	if (len == 4)
+		memcpy(&value, val, 4);
+	else if (len == 8)
+		memcpy(&value, val, 8);
+	else
+		memcpy(&value, val, len);
 	return value;
+}
+
+static void put_value(void *val, int len, u64 value)
+{
+	if (len == 4)
+		memcpy(val, &value, 4);
+	else if (len == 8)
+		memcpy(val, &value, 8);
+	else
+		memcpy(val, &value, len);
 }
 
 static int read_table(struct kvm_vcpu *vcpu, struct kvm_io_device *io,
@@ -67,7 +85,7 @@ static int read_table(struct kvm_vcpu *vcpu, struct kvm_io_device *io,
 	struct kvm_msix_window *w = to_window(io);
 	struct kvm_msix_device *dev = w->dev;
 	u32 offset = addr - w->gpa;
-	u64 value;
+	u64 value = 0;
 
 	if (!READ_ONCE(w->live))
 		return -EOPNOTSUPP;
@@ -77,34 +95,33 @@ static int read_table(struct kvm_vcpu *vcpu, struct kvm_io_device *io,
 	}
 
 	kvm_msix_table_read(&dev->core, offset, len, &value);
-	memcpy(val, &value, len);
+	put_value(val, len, value);
 	this_cpu_inc(dev->stats->reads);
-	trace_kvm_msix_access(dev->id, false, false, offset, len,
-			      value_of(val, len), false);
+	trace_kvm_msix_access(dev->id, false, false, offset, len, value, false);
 	return 0;
 }
 
-static void trace_effects(struct kvm_msix_device *dev, u32 v,
-			  unsigned int effects)
+static void note_effects(struct kvm_msix_device *dev, u32 v,
+			 unsigned int effects)
 {
 	struct kvm_msix_entry entry;
 
 	if (effects & KVM_MSIX_MASK_CHANGED) {
 		this_cpu_inc(dev->stats->mask_changes);
-		trace_kvm_msix_mask(dev->id, v, kvm_msix_masked(&dev->core, v),
-				    effects & KVM_MSIX_SEND ||
-				    kvm_msix_pending(&dev->core, v));
+		if (trace_kvm_msix_mask_enabled())
+			trace_kvm_msix_mask(dev->id, v,
+					    kvm_msix_masked(&dev->core, v),
+					    effects & KVM_MSIX_SEND ||
+					    kvm_msix_pending(&dev->core, v));
 	}
-	if (effects & KVM_MSIX_MESSAGE_CHANGED) {
+	if (effects & KVM_MSIX_MESSAGE_CHANGED &&
+	    trace_kvm_msix_message_enabled()) {
 		entry = kvm_msix_get_entry(&dev->core, v);
 		trace_kvm_msix_message(dev->id, v, entry.address, entry.data, 0);
 	}
 }
 
-/*
- * A lazily bound vector that is not bound yet: the access is done and then
- * also the VMM's, see KVM_MSIX_CREATE_LAZY.
- */
+/* A vector for the VMM to bind, or to speak for: see KVM_MSIX_CREATE_LAZY. */
 static bool wants_vmm(struct kvm_msix_device *dev, u32 v)
 {
 	return dev->flags & KVM_MSIX_CREATE_LAZY && !test_bit(v, dev->bound);
@@ -119,7 +136,7 @@ static int write_table(struct kvm_vcpu *vcpu, struct kvm_io_device *io,
 	struct kvm_msix_vec *vec;
 	unsigned int effects;
 	unsigned long flags;
-	bool unmasked;
+	bool to_vmm;
 	u64 value;
 	u32 v;
 
@@ -128,7 +145,7 @@ static int write_table(struct kvm_vcpu *vcpu, struct kvm_io_device *io,
 	if (rejected(w, false, true, offset, len))
 		return 0;
 
-	value = value_of(val, len);
+	value = get_value(val, len);
 	this_cpu_inc(dev->stats->writes);
 	trace_kvm_msix_access(dev->id, false, true, offset, len, value, false);
 
@@ -136,9 +153,9 @@ static int write_table(struct kvm_vcpu *vcpu, struct kvm_io_device *io,
 	vec = &dev->vecs[v];
 	spin_lock_irqsave(&vec->lock, flags);
 	effects = kvm_msix_table_write(&dev->core, offset, len, &value);
-	trace_effects(dev, v, effects);
-	unmasked = effects & KVM_MSIX_MASK_CHANGED &&
-		   !kvm_msix_masked(&dev->core, v);
+	note_effects(dev, v, effects);
+	to_vmm = effects & KVM_MSIX_MASK_CHANGED && wants_vmm(dev, v) &&
+		 !kvm_msix_masked(&dev->core, v);
 	if (effects & KVM_MSIX_SEND) {
 		this_cpu_inc(dev->stats->kicks);
 		kvm_msix_send_locked(vec);
@@ -147,7 +164,7 @@ static int write_table(struct kvm_vcpu *vcpu, struct kvm_io_device *io,
 
 	if (effects && READ_ONCE(vec->gsi) != KVM_MSIX_NO_GSI)
 		kvm_msix_route_sync(dev, v, 1);
-	return unmasked && wants_vmm(dev, v) ? -EOPNOTSUPP : 0;
+	return to_vmm ? -EOPNOTSUPP : 0;
 }
 
 static int read_pba(struct kvm_vcpu *vcpu, struct kvm_io_device *io,
@@ -156,8 +173,8 @@ static int read_pba(struct kvm_vcpu *vcpu, struct kvm_io_device *io,
 	struct kvm_msix_window *w = to_window(io);
 	struct kvm_msix_device *dev = w->dev;
 	u32 offset = addr - w->gpa;
+	u64 value = 0;
 	u32 v, end;
-	u64 value;
 
 	if (!READ_ONCE(w->live))
 		return -EOPNOTSUPP;
@@ -173,10 +190,9 @@ static int read_pba(struct kvm_vcpu *vcpu, struct kvm_io_device *io,
 	}
 
 	kvm_msix_pba_read(&dev->core, offset, len, &value);
-	memcpy(val, &value, len);
+	put_value(val, len, value);
 	this_cpu_inc(dev->stats->reads);
-	trace_kvm_msix_access(dev->id, true, false, offset, len,
-			      value_of(val, len), false);
+	trace_kvm_msix_access(dev->id, true, false, offset, len, value, false);
 	return 0;
 }
 
@@ -193,7 +209,7 @@ static int write_pba(struct kvm_vcpu *vcpu, struct kvm_io_device *io,
 		return 0;
 	this_cpu_inc(w->dev->stats->writes);
 	trace_kvm_msix_access(w->dev->id, true, true, offset, len,
-			      value_of(val, len), false);
+			      get_value(val, len), false);
 	return 0;
 }
 
