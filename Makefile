@@ -30,7 +30,8 @@ SOURCES := $(wildcard $(SUBDIR)/*.[ch] $(SUBDIR)/Makefile include/uapi/linux/*.h
 # The object files of one kernel are not those of another: each has a copy of
 # the sources of its own under build/.
 COPIES  := $(SOURCES:%=$(BUILD)/%)
-KBUILD  := $(MAKE) -C $(KDIR) M=$(CURDIR)/$(BUILD)/$(SUBDIR) \
+# kbuild does not expect company in a directory.
+KBUILD  := flock $(BUILD) $(MAKE) -C $(KDIR) M=$(CURDIR)/$(BUILD)/$(SUBDIR) \
 	   KVM_MSIX_VERSION=$(VERSION)
 
 all: module tool
@@ -52,7 +53,7 @@ check-kdir:
 
 install: module tool
 	$(KBUILD) modules_install
-	/sbin/depmod $(KVER)
+	/sbin/depmod $(if $(INSTALL_MOD_PATH),-b $(INSTALL_MOD_PATH)) $(KVER)
 	install -D -m 644 packaging/60-kvm_msix.rules \
 		$(DESTDIR)/usr/lib/udev/rules.d/60-kvm_msix.rules
 	$(MAKE) -C tools/kvm_msix install
