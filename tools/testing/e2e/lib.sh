@@ -63,7 +63,7 @@ host_vm() {
 		sum=$("$e2e_dir/disk" "$disk" fill "$mb")
 	fi
 	devices=$("$lab_dir/assign" ${disk:+"$disk"} e1000e)
-	for ((attempt = 1; attempt <= 3; attempt++)); do
+	for ((attempt = 1; attempt <= 6; attempt++)); do
 		status=0
 		# shellcheck disable=SC2086
 		"$e2e_dir/vmm" --out "$to" --set "mb=$mb" --set "sum=$sum" "$@" -- $devices || status=$?
