@@ -15,9 +15,10 @@
  *    and can change it. After a change of Message Control it visits each
  *    vector once, under its lock, with kvm_msix_release_pending(): then no
  *    vector has seen the old value after the last visit.
+ *    An event in between may be sent before one that is still pending: two
+ *    events, two messages.
  *  - The guest chooses offset and value. Offsets are checked by
- *    kvm_msix_access_ok() before anything else sees them; an entry's fields
- *    are read once.
+ *    kvm_msix_access_ok() before anything else sees them.
  */
 #include "core.h"
 

@@ -36,8 +36,8 @@ struct kvm_msix_entry {
  * struct kvm_msix_core - One function
  * @nr: Number of vectors, 1 to KVM_MSIX_MAX_VECTORS; immutable
  * @control: Message Control, KVM_MSIX_CONTROL_BITS of it; one writer at a time
- * @table: @nr entries. Any entry may change at any time by the guest's hand, so
- *	each is read once and what was read is used.
+ * @table: @nr entries; entry v is changed under the lock of vector v, and read
+ *	in two steps at most (kvm_msix_get_entry())
  * @pba: Pending bits; bit v is changed under the lock of vector v
  */
 struct kvm_msix_core {
