@@ -22,6 +22,9 @@
  */
 #include "core.h"
 
+/* The mask bit, in the qword that Vector Control is the upper half of. */
+#define CONTROL_MASK_BIT	((u64)PCI_MSIX_ENTRY_CTRL_MASKBIT << 32)
+
 /**
  * kvm_msix_core_init - A function in its state after power-on
  * @core: what to set up
@@ -61,43 +64,39 @@ bool kvm_msix_access_ok(u32 size, u32 offset, unsigned int len)
 {
 	if (len != 1 && len != 2 && len != 4 && len != 8)
 		return false;
-	return offset % len == 0 && len <= size && offset <= size - len;
+	return !(offset & (len - 1)) && len <= size && offset <= size - len;
 }
 
 /* One load of @len bytes, which are aligned and lie within one qword. */
-static void load(const void *from, unsigned int len, void *val)
+static u64 load(const void *from, unsigned int len)
 {
 	switch (len) {
 	case 1:
-		*(u8 *)val = READ_ONCE(*(const u8 *)from);
-		break;
+		return READ_ONCE(*(const u8 *)from);
 	case 2:
-		*(u16 *)val = READ_ONCE(*(const u16 *)from);
-		break;
+		return READ_ONCE(*(const u16 *)from);
 	case 4:
-		*(u32 *)val = READ_ONCE(*(const u32 *)from);
-		break;
-	case 8:
-		*(u64 *)val = READ_ONCE(*(const u64 *)from);
-		break;
+		return READ_ONCE(*(const u32 *)from);
+	default:
+		return READ_ONCE(*(const u64 *)from);
 	}
 }
 
 /* One store, likewise: an 8-byte write is one step for every reader. */
-static void store(void *to, unsigned int len, const void *val)
+static void store(void *to, unsigned int len, u64 val)
 {
 	switch (len) {
 	case 1:
-		WRITE_ONCE(*(u8 *)to, *(const u8 *)val);
+		WRITE_ONCE(*(u8 *)to, val);
 		break;
 	case 2:
-		WRITE_ONCE(*(u16 *)to, *(const u16 *)val);
+		WRITE_ONCE(*(u16 *)to, val);
 		break;
 	case 4:
-		WRITE_ONCE(*(u32 *)to, *(const u32 *)val);
+		WRITE_ONCE(*(u32 *)to, val);
 		break;
-	case 8:
-		WRITE_ONCE(*(u64 *)to, *(const u64 *)val);
+	default:
+		WRITE_ONCE(*(u64 *)to, val);
 		break;
 	}
 }
@@ -107,15 +106,16 @@ static void store(void *to, unsigned int len, const void *val)
  * @core: the function
  * @offset: first byte
  * @len: number of bytes; kvm_msix_access_ok() with the table's size
- * @val: where the @len bytes go, aligned to @len
  *
  * Needs no lock: one aligned load.
+ *
+ * Return: the @len bytes.
  */
-void kvm_msix_table_read(const struct kvm_msix_core *core, u32 offset,
-			 unsigned int len, void *val)
+u64 kvm_msix_table_read(const struct kvm_msix_core *core, u32 offset,
+			unsigned int len)
 {
 	offset = array_index_nospec(offset, kvm_msix_table_size(core->nr));
-	load((const u8 *)core->table + offset, len, val);
+	return load((const u8 *)core->table + offset, len);
 }
 
 /**
@@ -123,15 +123,16 @@ void kvm_msix_table_read(const struct kvm_msix_core *core, u32 offset,
  * @core: the function
  * @offset: first byte
  * @len: number of bytes; kvm_msix_access_ok() with the PBA's size
- * @val: where the @len bytes go, aligned to @len
  *
  * Needs no lock: one aligned load.
+ *
+ * Return: the @len bytes.
  */
-void kvm_msix_pba_read(const struct kvm_msix_core *core, u32 offset,
-		       unsigned int len, void *val)
+u64 kvm_msix_pba_read(const struct kvm_msix_core *core, u32 offset,
+		      unsigned int len)
 {
 	offset = array_index_nospec(offset, kvm_msix_pba_size(core->nr));
-	load((const u8 *)core->pba + offset, len, val);
+	return load((const u8 *)core->pba + offset, len);
 }
 
 /**
@@ -151,7 +152,7 @@ u32 kvm_msix_vector_at(const struct kvm_msix_core *core, u32 offset)
  * @core: the function
  * @offset: first byte
  * @len: number of bytes; kvm_msix_access_ok() with the table's size
- * @val: the @len bytes, aligned to @len
+ * @val: the @len bytes
  *
  * Context: the lock of vector kvm_msix_vector_at(@offset).
  * Return: enum kvm_msix_effect
@@ -162,25 +163,31 @@ u32 kvm_msix_vector_at(const struct kvm_msix_core *core, u32 offset)
  * for every later event.
  */
 unsigned int kvm_msix_table_write(struct kvm_msix_core *core, u32 offset,
-				  unsigned int len, const void *val)
+				  unsigned int len, u64 val)
 {
 	u32 v = kvm_msix_vector_at(core, offset);
-	struct kvm_msix_entry old, new;
+	u32 in_entry = offset % PCI_MSIX_ENTRY_SIZE;
+	u64 *qword = &core->table[v].qword[in_entry / 8];
 	unsigned int effects = 0;
+	u64 changed = *qword;
 
-	old = kvm_msix_get_entry(core, v);
-	store((u8 *)&core->table[v] + offset % PCI_MSIX_ENTRY_SIZE, len, val);
-	new = kvm_msix_get_entry(core, v);
+	store((u8 *)&core->table[v] + in_entry, len, val);
+	changed ^= *qword;
 
-	if ((old.control ^ new.control) & PCI_MSIX_ENTRY_CTRL_MASKBIT)
-		effects |= KVM_MSIX_MASK_CHANGED;
-	if (old.address != new.address || old.data != new.data)
-		effects |= KVM_MSIX_MESSAGE_CHANGED;
+	if (in_entry < PCI_MSIX_ENTRY_DATA) {
+		if (changed)
+			effects |= KVM_MSIX_MESSAGE_CHANGED;
+	} else {
+		if ((u32)changed)
+			effects |= KVM_MSIX_MESSAGE_CHANGED;
+		if (changed & CONTROL_MASK_BIT)
+			effects |= KVM_MSIX_MASK_CHANGED;
+	}
 	return effects | kvm_msix_release_pending(core, v);
 }
 
 /**
- * kvm_msix_event - The device wants to send vector @v
+ * kvm_msix_latch - An event of a vector that may not send
  * @core: the function
  * @v: the vector, below @core->nr
  *
@@ -188,12 +195,10 @@ unsigned int kvm_msix_table_write(struct kvm_msix_core *core, u32 offset,
  * must set its pending bit.
  *
  * Context: the lock of @v.
- * Return: what becomes of it.
+ * Return: KVM_MSIX_EVENT_LATCHED or KVM_MSIX_EVENT_COALESCED
  */
-enum kvm_msix_verdict kvm_msix_event(struct kvm_msix_core *core, u32 v)
+enum kvm_msix_verdict kvm_msix_latch(struct kvm_msix_core *core, u32 v)
 {
-	if (kvm_msix_may_send(core, v))
-		return KVM_MSIX_EVENT_SEND;
 	if (test_and_set_bit(v, core->pba))
 		return KVM_MSIX_EVENT_COALESCED;
 	return KVM_MSIX_EVENT_LATCHED;
@@ -216,24 +221,6 @@ unsigned int kvm_msix_release_pending(struct kvm_msix_core *core, u32 v)
 		return 0;
 	clear_bit(v, core->pba);
 	return KVM_MSIX_SEND;
-}
-
-/* 7.7.2.7: the mask bit of a vector's own Vector Control. */
-bool kvm_msix_masked(const struct kvm_msix_core *core, u32 v)
-{
-	return READ_ONCE(core->table[v].control) & PCI_MSIX_ENTRY_CTRL_MASKBIT;
-}
-
-bool kvm_msix_pending(const struct kvm_msix_core *core, u32 v)
-{
-	return test_bit(v, core->pba);
-}
-
-/* 7.7.2.2, 6.1.4.5: enabled, and masked neither as a whole nor alone. */
-bool kvm_msix_may_send(const struct kvm_msix_core *core, u32 v)
-{
-	return READ_ONCE(core->control) == PCI_MSIX_FLAGS_ENABLE &&
-	       !kvm_msix_masked(core, v);
 }
 
 /**

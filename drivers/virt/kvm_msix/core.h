@@ -86,23 +86,65 @@ static inline u32 kvm_msix_pba_size(u32 nr)
 void kvm_msix_core_init(struct kvm_msix_core *core, u32 nr, void *table,
 			void *pba);
 bool kvm_msix_access_ok(u32 size, u32 offset, unsigned int len);
-void kvm_msix_table_read(const struct kvm_msix_core *core, u32 offset,
-			 unsigned int len, void *val);
-void kvm_msix_pba_read(const struct kvm_msix_core *core, u32 offset,
-		       unsigned int len, void *val);
+u64 kvm_msix_table_read(const struct kvm_msix_core *core, u32 offset,
+			unsigned int len);
+u64 kvm_msix_pba_read(const struct kvm_msix_core *core, u32 offset,
+		      unsigned int len);
 u32 kvm_msix_vector_at(const struct kvm_msix_core *core, u32 offset);
 unsigned int kvm_msix_table_write(struct kvm_msix_core *core, u32 offset,
-				  unsigned int len, const void *val);
-enum kvm_msix_verdict kvm_msix_event(struct kvm_msix_core *core, u32 v);
+				  unsigned int len, u64 val);
+enum kvm_msix_verdict kvm_msix_latch(struct kvm_msix_core *core, u32 v);
 unsigned int kvm_msix_release_pending(struct kvm_msix_core *core, u32 v);
-bool kvm_msix_masked(const struct kvm_msix_core *core, u32 v);
-bool kvm_msix_pending(const struct kvm_msix_core *core, u32 v);
-bool kvm_msix_may_send(const struct kvm_msix_core *core, u32 v);
 void kvm_msix_set_control(struct kvm_msix_core *core, u16 control);
 struct kvm_msix_entry kvm_msix_get_entry(const struct kvm_msix_core *core,
 					 u32 v);
 void kvm_msix_set_entry(struct kvm_msix_core *core, u32 v,
 			struct kvm_msix_entry entry, bool pending);
 void kvm_msix_reset_entry(struct kvm_msix_core *core, u32 v);
+
+/* The message of a vector, each part read in one step. */
+static inline u64 kvm_msix_address(const struct kvm_msix_core *core, u32 v)
+{
+	return READ_ONCE(core->table[v].address);
+}
+
+static inline u32 kvm_msix_data(const struct kvm_msix_core *core, u32 v)
+{
+	return READ_ONCE(core->table[v].data);
+}
+
+/* 7.7.2.7: the mask bit of a vector's own Vector Control. */
+static inline bool kvm_msix_masked(const struct kvm_msix_core *core, u32 v)
+{
+	return READ_ONCE(core->table[v].control) & PCI_MSIX_ENTRY_CTRL_MASKBIT;
+}
+
+static inline bool kvm_msix_pending(const struct kvm_msix_core *core, u32 v)
+{
+	return test_bit(v, core->pba);
+}
+
+/* 7.7.2.2, 6.1.4.5: enabled, and masked neither as a whole nor alone. */
+static inline bool kvm_msix_may_send(const struct kvm_msix_core *core, u32 v)
+{
+	return READ_ONCE(core->control) == PCI_MSIX_FLAGS_ENABLE &&
+	       !kvm_msix_masked(core, v);
+}
+
+/**
+ * kvm_msix_event - The device wants to send vector @v
+ * @core: the function
+ * @v: the vector, below @core->nr
+ *
+ * Context: the lock of @v.
+ * Return: what becomes of it.
+ */
+static inline enum kvm_msix_verdict kvm_msix_event(struct kvm_msix_core *core,
+						   u32 v)
+{
+	if (kvm_msix_may_send(core, v))
+		return KVM_MSIX_EVENT_SEND;
+	return kvm_msix_latch(core, v);
+}
 
 #endif /* _KVM_MSIX_CORE_H */

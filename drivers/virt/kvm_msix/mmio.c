@@ -42,21 +42,19 @@ static struct kvm_msix_window *to_window(struct kvm_io_device *io)
 }
 
 /* 6.1.4.2: anything but an aligned access has undefined results. Here: none. */
-static bool rejected(struct kvm_msix_window *w, bool pba, bool write,
-		     u32 offset, int len)
+static noinline int reject(struct kvm_msix_window *w, bool pba, bool write,
+			   u32 offset, int len)
 {
-	if (kvm_msix_access_ok(w->size, offset, len))
-		return false;
 	this_cpu_inc(w->dev->stats->rejected);
 	trace_kvm_msix_access(w->dev->id, pba, write, offset, len, 0, true);
-	return true;
+	return 0;
 }
 
 /*
  * KVM's buffer for an access need not be aligned. These are its commonest
  * lengths spelt out: a copy of variable length is a call.
  */
-static u64 get_value(const void *val, int len)
+static __always_inline u64 get_value(const void *val, int len)
 {
 	u64 value = 0;
 
@@ -69,7 +67,7 @@ static u64 get_value(const void *val, int len)
 	return value;
 }
 
-static void put_value(void *val, int len, u64 value)
+static __always_inline void put_value(void *val, int len, u64 value)
 {
 	if (len == 4)
 		memcpy(val, &value, 4);
@@ -85,16 +83,16 @@ static int read_table(struct kvm_vcpu *vcpu, struct kvm_io_device *io,
 	struct kvm_msix_window *w = to_window(io);
 	struct kvm_msix_device *dev = w->dev;
 	u32 offset = addr - w->gpa;
-	u64 value = 0;
+	u64 value;
 
 	if (!READ_ONCE(w->live))
 		return -EOPNOTSUPP;
-	if (rejected(w, false, false, offset, len)) {
+	if (unlikely(!kvm_msix_access_ok(w->size, offset, len))) {
 		memset(val, 0xff, len);
-		return 0;
+		return reject(w, false, false, offset, len);
 	}
 
-	kvm_msix_table_read(&dev->core, offset, len, &value);
+	value = kvm_msix_table_read(&dev->core, offset, len);
 	put_value(val, len, value);
 	this_cpu_inc(dev->stats->reads);
 	trace_kvm_msix_access(dev->id, false, false, offset, len, value, false);
@@ -104,8 +102,6 @@ static int read_table(struct kvm_vcpu *vcpu, struct kvm_io_device *io,
 static void note_effects(struct kvm_msix_device *dev, u32 v,
 			 unsigned int effects)
 {
-	struct kvm_msix_entry entry;
-
 	if (effects & KVM_MSIX_MASK_CHANGED) {
 		this_cpu_inc(dev->stats->mask_changes);
 		if (trace_kvm_msix_mask_enabled())
@@ -114,15 +110,14 @@ static void note_effects(struct kvm_msix_device *dev, u32 v,
 					    effects & KVM_MSIX_SEND ||
 					    kvm_msix_pending(&dev->core, v));
 	}
-	if (effects & KVM_MSIX_MESSAGE_CHANGED &&
-	    trace_kvm_msix_message_enabled()) {
-		entry = kvm_msix_get_entry(&dev->core, v);
-		trace_kvm_msix_message(dev->id, v, entry.address, entry.data, 0);
-	}
+	if (effects & KVM_MSIX_MESSAGE_CHANGED)
+		trace_kvm_msix_message(dev->id, v,
+				       kvm_msix_address(&dev->core, v),
+				       kvm_msix_data(&dev->core, v), 0);
 }
 
 /* A vector for the VMM to bind, or to speak for: see KVM_MSIX_CREATE_LAZY. */
-static bool wants_vmm(struct kvm_msix_device *dev, u32 v)
+static __always_inline bool wants_vmm(struct kvm_msix_device *dev, u32 v)
 {
 	return dev->flags & KVM_MSIX_CREATE_LAZY && !test_bit(v, dev->bound);
 }
@@ -135,15 +130,14 @@ static int write_table(struct kvm_vcpu *vcpu, struct kvm_io_device *io,
 	u32 offset = addr - w->gpa;
 	struct kvm_msix_vec *vec;
 	unsigned int effects;
-	unsigned long flags;
 	bool to_vmm;
 	u64 value;
 	u32 v;
 
 	if (!READ_ONCE(w->live))
 		return -EOPNOTSUPP;
-	if (rejected(w, false, true, offset, len))
-		return 0;
+	if (unlikely(!kvm_msix_access_ok(w->size, offset, len)))
+		return reject(w, false, true, offset, len);
 
 	value = get_value(val, len);
 	this_cpu_inc(dev->stats->writes);
@@ -151,8 +145,8 @@ static int write_table(struct kvm_vcpu *vcpu, struct kvm_io_device *io,
 
 	v = kvm_msix_vector_at(&dev->core, offset);
 	vec = &dev->vecs[v];
-	spin_lock_irqsave(&vec->lock, flags);
-	effects = kvm_msix_table_write(&dev->core, offset, len, &value);
+	spin_lock_irq(&vec->lock);
+	effects = kvm_msix_table_write(&dev->core, offset, len, value);
 	note_effects(dev, v, effects);
 	to_vmm = effects & KVM_MSIX_MASK_CHANGED && wants_vmm(dev, v) &&
 		 !kvm_msix_masked(&dev->core, v);
@@ -160,7 +154,7 @@ static int write_table(struct kvm_vcpu *vcpu, struct kvm_io_device *io,
 		this_cpu_inc(dev->stats->kicks);
 		kvm_msix_send_locked(vec);
 	}
-	spin_unlock_irqrestore(&vec->lock, flags);
+	spin_unlock_irq(&vec->lock);
 
 	if (effects && READ_ONCE(vec->gsi) != KVM_MSIX_NO_GSI)
 		kvm_msix_route_sync(dev, v, 1);
@@ -173,14 +167,14 @@ static int read_pba(struct kvm_vcpu *vcpu, struct kvm_io_device *io,
 	struct kvm_msix_window *w = to_window(io);
 	struct kvm_msix_device *dev = w->dev;
 	u32 offset = addr - w->gpa;
-	u64 value = 0;
+	u64 value;
 	u32 v, end;
 
 	if (!READ_ONCE(w->live))
 		return -EOPNOTSUPP;
-	if (rejected(w, true, false, offset, len)) {
+	if (unlikely(!kvm_msix_access_ok(w->size, offset, len))) {
 		memset(val, 0xff, len);
-		return 0;
+		return reject(w, true, false, offset, len);
 	}
 	if (dev->flags & KVM_MSIX_CREATE_LAZY) {
 		end = min((offset + len) * 8, dev->core.nr);
@@ -189,7 +183,7 @@ static int read_pba(struct kvm_vcpu *vcpu, struct kvm_io_device *io,
 				return -EOPNOTSUPP;
 	}
 
-	kvm_msix_pba_read(&dev->core, offset, len, &value);
+	value = kvm_msix_pba_read(&dev->core, offset, len);
 	put_value(val, len, value);
 	this_cpu_inc(dev->stats->reads);
 	trace_kvm_msix_access(dev->id, true, false, offset, len, value, false);
@@ -205,8 +199,8 @@ static int write_pba(struct kvm_vcpu *vcpu, struct kvm_io_device *io,
 
 	if (!READ_ONCE(w->live))
 		return -EOPNOTSUPP;
-	if (rejected(w, true, true, offset, len))
-		return 0;
+	if (unlikely(!kvm_msix_access_ok(w->size, offset, len)))
+		return reject(w, true, true, offset, len);
 	this_cpu_inc(w->dev->stats->writes);
 	trace_kvm_msix_access(w->dev->id, true, true, offset, len,
 			      get_value(val, len), false);

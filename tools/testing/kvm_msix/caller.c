@@ -69,7 +69,7 @@ unsigned int caller_write(struct caller *c, u32 offset, unsigned int len,
 		c->rejected++;
 		return 0;
 	}
-	effects = kvm_msix_table_write(&c->core, offset, len, &val);
+	effects = kvm_msix_table_write(&c->core, offset, len, val);
 	if (effects & KVM_MSIX_SEND)
 		send(c, kvm_msix_vector_at(&c->core, offset));
 	return effects;
@@ -82,26 +82,20 @@ static u64 all_ones(unsigned int len)
 
 u64 caller_read(struct caller *c, u32 offset, unsigned int len)
 {
-	u64 val = 0;
-
 	if (!kvm_msix_access_ok(kvm_msix_table_size(c->core.nr), offset, len)) {
 		c->rejected++;
 		return all_ones(len);
 	}
-	kvm_msix_table_read(&c->core, offset, len, &val);
-	return val;
+	return kvm_msix_table_read(&c->core, offset, len);
 }
 
 u64 caller_pba_read(struct caller *c, u32 offset, unsigned int len)
 {
-	u64 val = 0;
-
 	if (!kvm_msix_access_ok(kvm_msix_pba_size(c->core.nr), offset, len)) {
 		c->rejected++;
 		return all_ones(len);
 	}
-	kvm_msix_pba_read(&c->core, offset, len, &val);
-	return val;
+	return kvm_msix_pba_read(&c->core, offset, len);
 }
 
 enum kvm_msix_verdict caller_event(struct caller *c, u32 v)

@@ -1,29 +1,48 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Can the tests fail? Each line of the file mutants is a fault, put into a copy
-# of core.c; each test named there must fail with it. So must none with a copy
-# that has no fault. Called by the Makefile; with a name, runs that mutant.
+# Can the tests fail? Each line of the file mutants is a fault, put into copies
+# of core.c and core.h; each test named there must fail with it. So must none
+# with copies that have no fault. Called by the Makefile; with a name, runs that
+# mutant.
 #
 # Names in lower case are the Makefile's, and lists of words.
 # shellcheck disable=SC2086,SC2154
 
 dir=$O/mutants/$1
 
+# build TEST COMPILER-AND-FLAGS OBJECTS...: the mutant with a test. What the test
+# itself is made of is built anew only if the fault is in the header.
+build() {
+	test=$1 compile=$2
+	shift 2
+	objs=
+	$compile -w -c "$dir/core.c" -o "$dir/$test-core.o" || return
+	for obj; do
+		if ! cmp -s "$core/core.h" "$dir/core.h"; then
+			src=$(basename "$obj" .o).c
+			obj=$dir/$test-${src%.c}.o
+			$compile -w -c "$src" -o "$obj" || return
+		fi
+		objs="$objs $obj"
+	done
+}
+
 # Build the mutant with test $1 and run it; true if the test passes.
 survives() {
 	case $1 in
 	unit)
-		$CC $unit_flags -w -c "$dir/core.c" -o "$dir/unit.o" &&
-		$CC $unit_flags "$dir/unit.o" $unit_objs -o "$dir/unit"
+		build unit "$CC -iquote $dir $unit_flags" $unit_objs &&
+		$CC $unit_flags "$dir/unit-core.o" $objs -o "$dir/unit"
 		;;
 	race)
-		$CC $race_flags -w -c "$dir/core.c" -o "$dir/race.o" &&
-		$CC $race_flags "$dir/race.o" $race_objs -o "$dir/race"
+		build race "$CC -iquote $dir $race_flags" $race_objs &&
+		$CC $race_flags "$dir/race-core.o" $objs -o "$dir/race"
 		;;
 	fuzz)
-		$CLANG $fuzz_flags -w -c "$dir/core.c" -o "$dir/fuzz.o" &&
-		$CLANG $fuzz_link_flags "$dir/fuzz.o" $fuzz_objs -o "$dir/fuzz"
+		build fuzz "$CLANG -iquote $dir $fuzz_flags" $fuzz_objs &&
+		$CLANG $fuzz_link_flags "$dir/fuzz-core.o" $objs \
+			-o "$dir/fuzz"
 		;;
 	*)
 		false
@@ -45,7 +64,9 @@ mutant() {
 $line
 END
 	mkdir -p "$dir"
-	sed -E "$script" "$core/core.c" >"$dir/core.c" || exit 1
+	for file in core.c core.h; do
+		sed -E "$script" "$core/$file" >"$dir/$file" || exit 1
+	done
 	if [ "$1" = none ]; then
 		for test in $(echo "$tests" | tr , ' '); do
 			if ! survives "$test"; then
@@ -56,8 +77,9 @@ END
 		echo "ok $1: no fault, no failure"
 		return
 	fi
-	if cmp -s "$core/core.c" "$dir/core.c"; then
-		echo "not ok $1: does not apply, core.c has changed"
+	if cmp -s "$core/core.c" "$dir/core.c" &&
+	   cmp -s "$core/core.h" "$dir/core.h"; then
+		echo "not ok $1: does not apply, the core has changed"
 		return
 	fi
 	for test in $(echo "$tests" | tr , ' '); do

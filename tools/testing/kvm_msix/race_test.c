@@ -205,7 +205,7 @@ static void guest_write(u32 v, u32 field, unsigned int len, u64 val)
 	if (field == PCI_MSIX_ENTRY_DATA)
 		vec->data = val;
 	take_effects(v, kvm_msix_table_write(&core, v * PCI_MSIX_ENTRY_SIZE +
-					     field, len, &val));
+					     field, len, val));
 	pthread_spin_unlock(&vec->lock);
 }
 
@@ -295,19 +295,18 @@ static void *controller(void *arg)
 /* Reads what a guest can, with no lock. */
 static void *reader(void *arg)
 {
-	u64 *round = arg, val;
+	u64 *round = arg;
 	u32 v;
 
 	pthread_barrier_wait(&start);
 	while (!done()) {
 		v = count(*round) % NR;
-		kvm_msix_table_read(&core, v * PCI_MSIX_ENTRY_SIZE, 8, &val);
-		if (!whole(val))
+		if (!whole(kvm_msix_table_read(&core, v * PCI_MSIX_ENTRY_SIZE,
+					       8)))
 			fault(torn);
 		if (!whole(kvm_msix_get_entry(&core, v).address))
 			fault(torn);
-		kvm_msix_pba_read(&core, 0, 8, &val);
-		if (val >> NR)
+		if (kvm_msix_pba_read(&core, 0, 8) >> NR)
 			fault(stray_bits);
 		if (v == 0)
 			sched_yield();
