@@ -48,7 +48,7 @@ static void cancel(struct kvm_msix_vec *vec, struct kvm_msix_hook *hook)
 static void commit(struct kvm_msix_vec *vec, struct kvm_msix_hook *hook)
 {
 	struct kvm_msix_device *dev = vec->dev;
-	u32 v = kvm_msix_vec_index(vec);
+	u32 v = vec->index;
 
 	assign_bit(v, dev->bound, hook || vec->next_gsi != KVM_MSIX_NO_GSI);
 	trace_kvm_msix_bind(dev->id, v, hook, vec->next_gsi);

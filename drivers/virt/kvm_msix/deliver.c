@@ -57,30 +57,30 @@ struct kvm_msix_hook {
 };
 
 /*
- * The entry's message as KVM's code wants it. KVM takes any address and any
- * delivery mode; a device can only write where the system listens.
+ * Make the message of what @m says that it is made from. KVM takes any address
+ * and any delivery mode; a device can only write where the system listens.
+ *
+ * Return: whether somebody can take it.
  */
-static bool to_route(struct kvm_msix_device *dev, struct kvm_msix_entry entry,
-		     struct kvm_kernel_irq_routing_entry *e)
+static bool make_route(struct kvm_msix_message *m, bool ext_dest_id)
 {
-	bool x2apic_format = READ_ONCE(dev->kvm->arch.x2apic_format);
-	u32 lo = lower_32_bits(entry.address);
-	u32 hi = upper_32_bits(entry.address);
+	u32 lo = lower_32_bits(m->address);
+	u32 hi = upper_32_bits(m->address);
 	struct msi_msg msg;
 
 	if ((lo & MSI_ADDRESS_BASE_MASK) != MSI_ADDRESS_BASE)
 		return false;
 	/* Bits 31:8 are those of a destination id where the VM has such ids. */
-	if (hi & (x2apic_format ? GENMASK(7, 0) : U32_MAX))
+	if (hi & (m->x2apic_format ? GENMASK(7, 0) : U32_MAX))
 		return false;
-	if (dev->flags & KVM_MSIX_CREATE_EXT_DEST_ID) {
+	if (ext_dest_id) {
 		hi |= (lo & MSI_EXT_DEST_ID) << MSI_EXT_DEST_ID_TO_HI;
 		lo &= ~MSI_EXT_DEST_ID;
 	}
 
 	msg.address_lo = lo;
 	msg.address_hi = hi;
-	msg.data = entry.data;
+	msg.data = m->data;
 	switch (msg.arch_data.delivery_mode << 8) {
 	case APIC_DM_FIXED:
 	case APIC_DM_SMI:
@@ -101,33 +101,63 @@ static bool to_route(struct kvm_msix_device *dev, struct kvm_msix_entry entry,
 		return false;
 	}
 
-	*e = (struct kvm_kernel_irq_routing_entry) {
-		.type = KVM_IRQ_ROUTING_MSI,
-		.msi = {
-			.address_lo = lo,
-			.address_hi = hi,
-			.data = msg.data,
-		},
-	};
+	m->route.type = KVM_IRQ_ROUTING_MSI;
+	m->route.msi.address_lo = lo;
+	m->route.msi.address_hi = hi;
+	m->route.msi.data = msg.data;
 	return true;
+}
+
+static noinline void remake(struct kvm_msix_vec *vec, u64 address, u32 data,
+			    bool x2apic_format)
+{
+	struct kvm_msix_message *m = &vec->message;
+
+	m->address = address;
+	m->data = data;
+	m->x2apic_format = x2apic_format;
+	m->valid = make_route(m, vec->dev->flags & KVM_MSIX_CREATE_EXT_DEST_ID);
+}
+
+/*
+ * The message of a vector's entry as it stands now. Most are sent many times
+ * before they change, so what was made before is kept.
+ */
+static __always_inline struct kvm_msix_message *
+message_of(struct kvm_msix_vec *vec, u32 v)
+{
+	struct kvm_msix_device *dev = vec->dev;
+	struct kvm_msix_message *m = &vec->message;
+	bool x2apic_format = READ_ONCE(dev->kvm->arch.x2apic_format);
+	u64 address = kvm_msix_address(&dev->core, v);
+	u32 data = kvm_msix_data(&dev->core, v);
+
+	if (unlikely(m->address != address || m->data != data ||
+		     m->x2apic_format != x2apic_format))
+		remake(vec, address, data, x2apic_format);
+	return m;
 }
 
 /**
  * kvm_msix_message - The message that a vector sends, if it may send one now
- * @dev: the device
- * @v: the vector
- * @e: filled in: type and msi
+ * @vec: the vector
  *
- * Context: the lock of @v.
- * Return: whether there is one.
+ * Context: @vec->lock.
+ * Return: type and msi of it are set; NULL if there is none. Good for as long
+ * as the lock is held.
  */
-bool kvm_msix_message(struct kvm_msix_device *dev, u32 v,
-		      struct kvm_kernel_irq_routing_entry *e)
+const struct kvm_kernel_irq_routing_entry *
+kvm_msix_message(struct kvm_msix_vec *vec)
 {
-	lockdep_assert_held(&dev->vecs[v].lock);
+	u32 v = vec->index;
+	struct kvm_msix_message *m;
 
-	return kvm_msix_may_send(&dev->core, v) &&
-	       to_route(dev, kvm_msix_get_entry(&dev->core, v), e);
+	lockdep_assert_held(&vec->lock);
+
+	if (!kvm_msix_may_send(&vec->dev->core, v))
+		return NULL;
+	m = message_of(vec, v);
+	return m->valid ? &m->route : NULL;
 }
 
 static int inject(struct kvm *kvm, struct kvm_kernel_irq_routing_entry *e)
@@ -137,10 +167,26 @@ static int inject(struct kvm *kvm, struct kvm_kernel_irq_routing_entry *e)
 	r = host_call(kvm_arch_set_irq_inatomic)(e, kvm,
 						 KVM_USERSPACE_IRQ_SOURCE_ID, 1,
 						 false);
-	if (r == -EWOULDBLOCK)
+	if (unlikely(r == -EWOULDBLOCK))
 		r = host_call(kvm_set_msi)(e, kvm, KVM_USERSPACE_IRQ_SOURCE_ID,
 					   1, false);
 	return r;
+}
+
+static __always_inline void send(struct kvm_msix_vec *vec)
+{
+	struct kvm_msix_device *dev = vec->dev;
+	u32 v = vec->index;
+	struct kvm_msix_message *m = message_of(vec, v);
+	int r = -EINVAL;
+
+	if (likely(m->valid))
+		r = inject(dev->kvm, &m->route);
+	if (unlikely(r < 0))
+		this_cpu_inc(dev->stats->dropped);
+	else
+		this_cpu_inc(dev->stats->delivered);
+	trace_kvm_msix_deliver(dev->id, v, m->address, m->data, r);
 }
 
 /**
@@ -151,22 +197,9 @@ static int inject(struct kvm *kvm, struct kvm_kernel_irq_routing_entry *e)
  */
 void kvm_msix_send_locked(struct kvm_msix_vec *vec)
 {
-	struct kvm_msix_device *dev = vec->dev;
-	u32 v = kvm_msix_vec_index(vec);
-	struct kvm_kernel_irq_routing_entry e;
-	struct kvm_msix_entry entry;
-	int r = -EINVAL;
-
 	lockdep_assert_held(&vec->lock);
 
-	entry = kvm_msix_get_entry(&dev->core, v);
-	if (to_route(dev, entry, &e))
-		r = inject(dev->kvm, &e);
-	if (r < 0)
-		this_cpu_inc(dev->stats->dropped);
-	else
-		this_cpu_inc(dev->stats->delivered);
-	trace_kvm_msix_deliver(dev->id, v, entry.address, entry.data, r);
+	send(vec);
 }
 
 /**
@@ -179,24 +212,26 @@ void kvm_msix_release_locked(struct kvm_msix_vec *vec)
 {
 	lockdep_assert_held(&vec->lock);
 
-	if (!kvm_msix_release_pending(&vec->dev->core, kvm_msix_vec_index(vec)))
+	if (!kvm_msix_release_pending(&vec->dev->core, vec->index))
 		return;
 	this_cpu_inc(vec->dev->stats->kicks);
 	kvm_msix_send_locked(vec);
 }
 
-static void event(struct kvm_msix_vec *vec)
+/* Interrupts are off: the eventfd's wait queue is locked. */
+static __always_inline void event(struct kvm_msix_vec *vec)
 {
 	struct kvm_msix_device *dev = vec->dev;
-	u32 v = kvm_msix_vec_index(vec);
-	unsigned long flags;
+	u32 v = vec->index;
 
-	spin_lock_irqsave(&vec->lock, flags);
+	lockdep_assert_irqs_disabled();
+
+	spin_lock(&vec->lock);
 	this_cpu_inc(dev->stats->events);
 	trace_kvm_msix_event(dev->id, v);
 	switch (kvm_msix_event(&dev->core, v)) {
 	case KVM_MSIX_EVENT_SEND:
-		kvm_msix_send_locked(vec);
+		send(vec);
 		break;
 	case KVM_MSIX_EVENT_LATCHED:
 		this_cpu_inc(dev->stats->latched);
@@ -207,7 +242,7 @@ static void event(struct kvm_msix_vec *vec)
 		trace_kvm_msix_latch(dev->id, v, true);
 		break;
 	}
-	spin_unlock_irqrestore(&vec->lock, flags);
+	spin_unlock(&vec->lock);
 }
 
 /*

@@ -48,6 +48,7 @@ static int alloc_vecs(struct kvm_msix_device *dev, u32 nr)
 		return -ENOMEM;
 	for (v = 0; v < nr; v++) {
 		spin_lock_init(&dev->vecs[v].lock);
+		dev->vecs[v].index = v;
 		dev->vecs[v].dev = dev;
 		dev->vecs[v].gsi = KVM_MSIX_NO_GSI;
 		dev->vecs[v].next_gsi = KVM_MSIX_NO_GSI;

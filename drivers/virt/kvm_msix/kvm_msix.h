@@ -75,22 +75,42 @@ struct kvm_msix_stats {
 };
 
 /**
+ * struct kvm_msix_message - A vector's message as KVM's code wants it
+ * @address: the entry's address that it was made from
+ * @data: the entry's data, likewise
+ * @x2apic_format: the VM's, likewise
+ * @valid: somebody can take it
+ * @route: for KVM, if @valid
+ */
+struct kvm_msix_message {
+	u64 address;
+	u32 data;
+	bool x2apic_format;
+	bool valid;
+	struct kvm_kernel_irq_routing_entry route;
+};
+
+/**
  * struct kvm_msix_vec - One vector
  * @lock: protects the vector's entry and pending bit in the core, and is held
  *	while its message is injected: who has taken it after masking knows that
  *	no message is on its way
+ * @index: the vector's number; immutable
  * @dev: the device; immutable
  * @hook: the bound eventfd or NULL; protected by dev->lock
  * @gsi: the bound GSI or KVM_MSIX_NO_GSI; protected by vm->lock, and read
  *	without it to see whether there is work
  * @next_gsi: what a bind under way makes of @gsi; protected by vm->lock
+ * @message: as it was when it was last needed; protected by @lock
  */
 struct kvm_msix_vec {
-	spinlock_t lock;	/* entry, pending bit, injection */
+	spinlock_t lock;	/* entry, pending bit, injection, message */
+	u32 index;
 	struct kvm_msix_device *dev;
 	struct kvm_msix_hook *hook;
 	int gsi;
 	int next_gsi;
+	struct kvm_msix_message message;
 };
 
 /**
@@ -128,11 +148,6 @@ struct kvm_msix_device {
 	struct kvm_msix_vec *vecs;
 };
 
-static inline u32 kvm_msix_vec_index(const struct kvm_msix_vec *vec)
-{
-	return vec - vec->dev->vecs;
-}
-
 /* device.c */
 int kvm_msix_device_create(void *ctx, void *arg);
 
@@ -144,8 +159,8 @@ void kvm_msix_locate_nowhere(struct kvm_msix_device *dev);
 /* deliver.c */
 void kvm_msix_send_locked(struct kvm_msix_vec *vec);
 void kvm_msix_release_locked(struct kvm_msix_vec *vec);
-bool kvm_msix_message(struct kvm_msix_device *dev, u32 v,
-		      struct kvm_kernel_irq_routing_entry *e);
+const struct kvm_kernel_irq_routing_entry *
+kvm_msix_message(struct kvm_msix_vec *vec);
 struct kvm_msix_hook *kvm_msix_hook(struct kvm_msix_vec *vec, int fd);
 void kvm_msix_hook_start(struct kvm_msix_hook *hook);
 void kvm_msix_unhook(struct kvm_msix_hook *hook);

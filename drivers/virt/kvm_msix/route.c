@@ -217,10 +217,10 @@ static bool sync_one(struct kvm_msix_vec *vec)
 {
 	struct kvm_msix_device *dev = vec->dev;
 	struct kvm_msix_vm *vm = dev->vm;
-	u32 v = kvm_msix_vec_index(vec);
+	u32 v = vec->index;
+	const struct kvm_kernel_irq_routing_entry *message;
 	struct kvm_kernel_irq_routing_entry want;
 	unsigned long flags;
-	bool present;
 
 	if (vec->gsi != vec->next_gsi) {
 		if (vec->gsi != KVM_MSIX_NO_GSI) {
@@ -236,11 +236,13 @@ static bool sync_one(struct kvm_msix_vec *vec)
 		return false;
 
 	spin_lock_irqsave(&vec->lock, flags);
-	present = kvm_msix_message(dev, v, &want);
+	message = kvm_msix_message(vec);
+	if (message)
+		want = *message;
 	spin_unlock_irqrestore(&vec->lock, flags);
-	if (!set_route(vm, vec->gsi, present ? &want : NULL))
+	if (!set_route(vm, vec->gsi, message ? &want : NULL))
 		return false;
-	trace_kvm_msix_route(dev->id, v, vec->gsi, present);
+	trace_kvm_msix_route(dev->id, v, vec->gsi, message);
 	return true;
 }
 
@@ -410,31 +412,27 @@ void kvm_msix_gsi_cancel(struct kvm_msix_vec *vec)
 static u32 own_routes(struct kvm_msix_vm *vm,
 		      struct kvm_irq_routing_entry *entries)
 {
-	struct kvm_kernel_irq_routing_entry e;
+	const struct kvm_kernel_irq_routing_entry *message;
 	struct kvm_msix_vec *vec;
 	unsigned long gsi, flags;
-	bool present;
 	u32 n = 0;
 
 	lockdep_assert_held(&vm->lock);
 
 	xa_for_each(&vm->gsis, gsi, vec) {
 		spin_lock_irqsave(&vec->lock, flags);
-		present = vec->gsi == gsi &&
-			  kvm_msix_message(vec->dev, kvm_msix_vec_index(vec),
-					   &e);
+		message = vec->gsi == gsi ? kvm_msix_message(vec) : NULL;
+		if (message)
+			entries[n++] = (struct kvm_irq_routing_entry) {
+				.gsi = gsi,
+				.type = KVM_IRQ_ROUTING_MSI,
+				.u.msi = {
+					.address_lo = message->msi.address_lo,
+					.address_hi = message->msi.address_hi,
+					.data = message->msi.data,
+				},
+			};
 		spin_unlock_irqrestore(&vec->lock, flags);
-		if (!present)
-			continue;
-		entries[n++] = (struct kvm_irq_routing_entry) {
-			.gsi = gsi,
-			.type = KVM_IRQ_ROUTING_MSI,
-			.u.msi = {
-				.address_lo = e.msi.address_lo,
-				.address_hi = e.msi.address_hi,
-				.data = e.msi.data,
-			},
-		};
 	}
 	return n;
 }
