@@ -12,6 +12,8 @@ In an emulated machine, on Debian 12 (as root, who can install packages):
   make demo            a guest with an NVMe disk, its table in QEMU and in the
                        kernel, compared
   make check           all tests; PART=... only some, see tools/testing/check
+  make bench           what an access, an interrupt, an ioctl costs, counted
+  make bench-check     fail if one costs more than it did, or than promised
   make qemu            build QEMU with kvm_msix, and say where it is
   make setup           only install the packages that these need
 
@@ -73,6 +75,12 @@ demo: setup
 check: setup
 	@tools/testing/check $(PART)
 
+bench: setup
+	@tools/testing/bench/bench --vmm
+
+bench-check: setup
+	@tools/testing/bench/bench --check
+
 qemu: setup
 	@integrations/qemu/build
 
@@ -84,5 +92,5 @@ export HELP
 help:
 	@echo "$$HELP"
 
-.PHONY: all module tool check-kdir install dkms overlay setup demo check qemu \
-	clean help
+.PHONY: all module tool check-kdir install dkms overlay setup demo check bench \
+	bench-check qemu clean help

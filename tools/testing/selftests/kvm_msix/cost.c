@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What accesses and interrupts cost, measured by a guest with its TSC: lines of
+ * "cost NAME MINIMUM MEDIAN". In a lab that counts instructions a tick is one
+ * instruction of guest, kernel and VMM together. See tools/testing/bench.
+ *
+ * Beside the table's, the floors: an empty device on KVM's MMIO bus (the module
+ * in tools/testing/bench/floor), an ioeventfd that nobody waits for, the I/O
+ * APIC's index register, a store to RAM; and KVM's own irqfd.
+ */
+#include "kvm_msix_util.h"
+
+#define LOOPS		401
+#define NR		64
+#define VECTOR		0x40
+#define GSI		40
+
+/* All on one page: KVM remembers the last one's address. */
+#define TABLE_GPA	BAR_GPA
+#define PBA_GPA		(BAR_GPA + 0x800)
+#define EMPTY_GPA	(BAR_GPA + 0xc00)
+#define NOBODY_GPA	(BAR_GPA + 0xc10)
+#define EVENT_GPA	(BAR_GPA + 0xc20)
+#define IOAPIC_GPA	0xfec00000ull
+
+#define CTRL_GPA	(TABLE_GPA + ENTRY_CTRL)
+
+struct floor_where {
+	__s32 vm_fd;
+	__u32 len;
+	__u64 gpa;
+};
+
+static u64 ticks[LOOPS];
+static u64 handled;
+static u64 ram;
+
+static inline u64 now(void)
+{
+	u32 lo, hi;
+
+	asm volatile("rdtsc" : "=a" (lo), "=d" (hi) : : "memory");
+	return (u64)hi << 32 | lo;
+}
+
+static void take_irq(struct ex_regs *regs)
+{
+	handled = now();
+	wrmsr(APIC_BASE_MSR + (APIC_EOI >> 4), 0);
+}
+
+static void nothing(void)
+{
+}
+
+static void store_ram(void)
+{
+	mmio_write32((u64)&ram, 1);
+}
+
+static void write_empty(void)
+{
+	mmio_write32(EMPTY_GPA, 1);
+}
+
+static void read_empty(void)
+{
+	mmio_read32(EMPTY_GPA);
+}
+
+static void write_ioeventfd(void)
+{
+	mmio_write32(NOBODY_GPA, 1);
+}
+
+static void write_ioapic(void)
+{
+	mmio_write32(IOAPIC_GPA, 1);
+}
+
+static void read_control(void)
+{
+	mmio_read32(CTRL_GPA);
+}
+
+static void read_pba(void)
+{
+	mmio_read64(PBA_GPA);
+}
+
+static void mask(void)
+{
+	mmio_write32(CTRL_GPA, MASKED);
+}
+
+static void unmask(void)
+{
+	mmio_write32(CTRL_GPA, 0);
+}
+
+static void mask_unmask(void)
+{
+	mask();
+	read_control();
+	unmask();
+}
+
+static void empty_mask_unmask(void)
+{
+	write_empty();
+	read_empty();
+	write_empty();
+}
+
+/* As Linux does it. */
+static void affinity(void)
+{
+	mask();
+	read_control();
+	mmio_write32(TABLE_GPA + ENTRY_ADDR_LO, MSI_ADDR(0));
+	mmio_write32(TABLE_GPA + ENTRY_ADDR_HI, 0);
+	mmio_write32(TABLE_GPA + ENTRY_DATA, VECTOR);
+	unmask();
+	read_control();
+}
+
+static void event_to_irq(void)
+{
+	mmio_write32(EVENT_GPA, 1);
+}
+
+static void pend(void)
+{
+	mask();
+	mmio_write32(EVENT_GPA, 1);
+}
+
+static void sort(void)
+{
+	u64 t;
+	int i, j;
+
+	for (i = 1; i < LOOPS; i++) {
+		t = ticks[i];
+		for (j = i; j && ticks[j - 1] > t; j--)
+			ticks[j] = ticks[j - 1];
+		ticks[j] = t;
+	}
+}
+
+/* @before is not measured; to an interrupt's handler if @irq. */
+static void measure(void (*before)(void), void (*what)(void), bool irq)
+{
+	u64 start;
+	int i;
+
+	before();
+	what();
+	for (i = 0; i < LOOPS; i++) {
+		before();
+		handled = 0;
+		start = now();
+		what();
+		ticks[i] = (irq ? handled : now()) - start;
+		GUEST_ASSERT(!irq == !handled);
+	}
+	sort();
+}
+
+static const struct {
+	const char *name;
+	void (*before)(void);
+	void (*what)(void);
+	bool irq;
+} costs[] = {
+	{ "nothing", nothing, nothing },
+	{ "ram_store", nothing, store_ram },
+	{ "empty_write", nothing, write_empty },
+	{ "empty_read", nothing, read_empty },
+	{ "ioeventfd_write", nothing, write_ioeventfd },
+	{ "ioapic_write", nothing, write_ioapic },
+	{ "read_control", nothing, read_control },
+	{ "read_pba", nothing, read_pba },
+	{ "mask", unmask, mask },
+	{ "unmask", mask, unmask },
+	{ "mask_unmask", nothing, mask_unmask },
+	{ "empty_mask_unmask", nothing, empty_mask_unmask },
+	{ "affinity", nothing, affinity },
+	{ "unmask_pending", pend, unmask, true },
+	{ "event_to_handler", nothing, event_to_irq, true },
+	{ "irqfd_to_handler", nothing, event_to_irq, true },
+};
+
+static void guest_code(void)
+{
+	int i;
+
+	guest_init();
+	for (i = 0; i < (int)ARRAY_SIZE(costs); i++) {
+		measure(costs[i].before, costs[i].what, costs[i].irq);
+		GUEST_SYNC1(i + 1);
+	}
+	GUEST_SYNC1(0);
+}
+
+/* Is the module with the empty device there? */
+static int place_empty(struct kvm_vm *vm)
+{
+	struct floor_where where = { .vm_fd = vm->fd, .len = 8, .gpa = EMPTY_GPA };
+	int fd = open("/dev/kvm_msix_floor", O_RDWR);
+
+	if (fd < 0)
+		ksft_exit_skip("/dev/kvm_msix_floor: %s\n", strerror(errno));
+	TEST_ASSERT(write(fd, &where, sizeof(where)) == sizeof(where), "%s", strerror(errno));
+	return fd;
+}
+
+/* A store by the guest signals @event. */
+static void ioeventfd(struct kvm_vm *vm, int event, u64 gpa)
+{
+	int err = __kvm_ioeventfd(vm, event, gpa, 4, 0);
+
+	TEST_ASSERT(!err, "KVM_IOEVENTFD: %s", strerror(err));
+}
+
+int main(void)
+{
+	int event = event_create();
+	struct kvm_irq_routing_entry route = msi_route(GSI, MSI_ADDR(0), VECTOR);
+	struct msix_vm *m;
+	struct msix_dev d;
+	u64 i, *t;
+
+	kvm_msix_require();
+	m = msix_vm_create(1, guest_code);
+	virt_map(m->vm, IOAPIC_GPA, IOAPIC_GPA, 1);
+	vm_install_exception_handler(m->vm, VECTOR, take_irq);
+	place_empty(m->vm);
+	ioeventfd(m->vm, event_create(), NOBODY_GPA);
+	ioeventfd(m->vm, event, EVENT_GPA);
+	TEST_ASSERT(!__kvm_set_gsi_routing(m->vm, 1, &route), "routing");
+
+	d = msix_create(m->vm, NR, 0);
+	msix_locate(&d, TABLE_GPA, PBA_GPA);
+	msix_bind_one(&d, 0, event, -1);
+	msix_control(&d, ENABLE);
+
+	t = GUEST_VAR(m, ticks[0]);
+	while ((i = msix_vcpu_run(m, 0))) {
+		printf("cost %s %lu %lu\n", costs[i - 1].name, t[0], t[LOOPS / 2]);
+		/* The same event, by the other way, for the last. */
+		if (i == ARRAY_SIZE(costs) - 1) {
+			msix_bind_one(&d, 0, -1, -1);
+			kvm_irqfd(m->vm, event, GSI, 0);
+		}
+	}
+	TEST_ASSERT(!m->nr_exits, "%u accesses left the kernel", m->nr_exits);
+	return 0;
+}
