@@ -92,7 +92,7 @@ int kvm_msix_bind(struct kvm_msix_device *dev, u32 first, u32 count,
 	}
 	for (i = 0; i < count; i++)
 		commit(&vecs[i], hooks[i]);
-	kvm_msix_route_sync(dev, first, count);
+	kvm_msix_gsi_commit(dev, first, count);
 	kvfree(hooks);
 	return 0;
 
@@ -117,5 +117,5 @@ void kvm_msix_unbind_all(struct kvm_msix_device *dev)
 		kvm_msix_gsi_reserve(&dev->vecs[v], KVM_MSIX_NO_GSI);
 		commit(&dev->vecs[v], NULL);
 	}
-	kvm_msix_route_sync(dev, 0, dev->core.nr);
+	kvm_msix_gsi_commit(dev, 0, dev->core.nr);
 }

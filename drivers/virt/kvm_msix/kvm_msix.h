@@ -182,6 +182,7 @@ int kvm_msix_set_state(struct kvm_msix_device *dev,
 struct kvm_msix_vm *kvm_msix_vm_get(struct kvm *kvm);
 void kvm_msix_vm_put(struct kvm_msix_vm *vm);
 int kvm_msix_gsi_reserve(struct kvm_msix_vec *vec, int gsi);
+void kvm_msix_gsi_commit(struct kvm_msix_device *dev, u32 first, u32 count);
 void kvm_msix_gsi_cancel(struct kvm_msix_vec *vec);
 void kvm_msix_route_sync(struct kvm_msix_device *dev, u32 first, u32 count);
 int kvm_msix_set_gsi_routing(struct kvm_msix_device *dev,

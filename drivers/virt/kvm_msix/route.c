@@ -212,26 +212,31 @@ static bool set_route(struct kvm_msix_vm *vm, int gsi,
 	return changed;
 }
 
+/* The vector's bind is done: it has its new GSI. Return: whether it is another. */
+static bool switch_gsi(struct kvm_msix_vec *vec)
+{
+	struct kvm_msix_device *dev = vec->dev;
+	struct kvm_msix_vm *vm = dev->vm;
+
+	if (vec->gsi == vec->next_gsi)
+		return false;
+	if (vec->gsi != KVM_MSIX_NO_GSI) {
+		set_route(vm, vec->gsi, NULL);
+		xa_erase(&vm->gsis, vec->gsi);
+		trace_kvm_msix_route(dev->id, vec->index, vec->gsi, false);
+	}
+	WRITE_ONCE(vec->gsi, vec->next_gsi);
+	return true;
+}
+
 /* Make the route of one vector true. Return: whether anything changed. */
 static bool sync_one(struct kvm_msix_vec *vec)
 {
 	struct kvm_msix_device *dev = vec->dev;
-	struct kvm_msix_vm *vm = dev->vm;
-	u32 v = vec->index;
 	const struct kvm_kernel_irq_routing_entry *message;
 	struct kvm_kernel_irq_routing_entry want;
 	unsigned long flags;
 
-	if (vec->gsi != vec->next_gsi) {
-		if (vec->gsi != KVM_MSIX_NO_GSI) {
-			set_route(vm, vec->gsi, NULL);
-			xa_erase(&vm->gsis, vec->gsi);
-			trace_kvm_msix_route(dev->id, v, vec->gsi, false);
-		}
-		WRITE_ONCE(vec->gsi, vec->next_gsi);
-		if (vec->gsi == KVM_MSIX_NO_GSI)
-			return true;
-	}
 	if (vec->gsi == KVM_MSIX_NO_GSI)
 		return false;
 
@@ -240,25 +245,13 @@ static bool sync_one(struct kvm_msix_vec *vec)
 	if (message)
 		want = *message;
 	spin_unlock_irqrestore(&vec->lock, flags);
-	if (!set_route(vm, vec->gsi, message ? &want : NULL))
+	if (!set_route(dev->vm, vec->gsi, message ? &want : NULL))
 		return false;
-	trace_kvm_msix_route(dev->id, v, vec->gsi, message);
+	trace_kvm_msix_route(dev->id, vec->index, vec->gsi, message);
 	return true;
 }
 
-/**
- * kvm_msix_route_sync - Bring routes up to what their vectors say now
- * @dev: the device
- * @first: first vector
- * @count: number of vectors
- *
- * Also completes what kvm_msix_gsi_reserve() began. Whoever changes a vector
- * that has a GSI calls this afterwards; as each call looks at the vector anew
- * under vm->lock, the last one has the last word.
- *
- * Context: may sleep. May be within a reader of kvm->srcu.
- */
-void kvm_msix_route_sync(struct kvm_msix_device *dev, u32 first, u32 count)
+static void sync(struct kvm_msix_device *dev, u32 first, u32 count, bool bound)
 {
 	struct kvm_msix_vm *vm = dev->vm;
 	struct kvm *kvm = vm->kvm;
@@ -271,12 +264,47 @@ void kvm_msix_route_sync(struct kvm_msix_device *dev, u32 first, u32 count)
 		srcu_barrier(&kvm->irq_srcu);
 
 	mutex_lock(&kvm->irq_lock);
-	for (v = first; v < first + count; v++)
+	for (v = first; v < first + count; v++) {
+		if (bound)
+			changed |= switch_gsi(&dev->vecs[v]);
 		changed |= sync_one(&dev->vecs[v]);
+	}
 	if (changed)
 		host_call(kvm_irq_routing_update)(kvm);
 	mutex_unlock(&kvm->irq_lock);
 	mutex_unlock(&vm->lock);
+}
+
+/**
+ * kvm_msix_route_sync - Bring routes up to what their vectors say now
+ * @dev: the device
+ * @first: first vector
+ * @count: number of vectors
+ *
+ * Whoever changes a vector that has a GSI calls this afterwards; as each call
+ * looks at the vector anew under vm->lock, the last one has the last word. A
+ * bind that is under way, and may yet fail, is none of its business.
+ *
+ * Context: may sleep. May be within a reader of kvm->srcu.
+ */
+void kvm_msix_route_sync(struct kvm_msix_device *dev, u32 first, u32 count)
+{
+	sync(dev, first, count, false);
+}
+
+/**
+ * kvm_msix_gsi_commit - Complete what kvm_msix_gsi_reserve() began
+ * @dev: the device
+ * @first: first vector
+ * @count: number of vectors
+ *
+ * Context: dev->lock.
+ */
+void kvm_msix_gsi_commit(struct kvm_msix_device *dev, u32 first, u32 count)
+{
+	lockdep_assert_held(&dev->lock);
+
+	sync(dev, first, count, true);
 }
 
 static struct kvm_irq_routing_table *alloc_table(u32 nr_gsis)
@@ -358,7 +386,7 @@ static int make_room(struct kvm *kvm, int gsi)
  * @vec: the vector
  * @gsi: the GSI, or KVM_MSIX_NO_GSI, which always succeeds
  *
- * Takes effect in kvm_msix_route_sync(), or never, by kvm_msix_gsi_cancel().
+ * Takes effect in kvm_msix_gsi_commit(), or never, by kvm_msix_gsi_cancel().
  *
  * Context: dev->lock.
  * Return: 0; -EINVAL: no GSI for a message; -EBUSY: another vector's; -EEXIST:
