@@ -87,22 +87,25 @@ static bool make_route(struct kvm_msix_message *m, bool ext_dest_id)
 	case APIC_DM_NMI:
 	case APIC_DM_INIT:
 	case APIC_DM_EXTINT:
-		break;
 	case APIC_DM_LOWEST:
-		/*
-		 * To everyone in physical mode: KVM turns lowest priority into
-		 * fixed as well, but prints a line each time.
-		 */
-		if (!msg.arch_addr_lo.dest_mode_logical &&
-		    msg.arch_addr_lo.destid_0_7 == 0xff)
-			msg.arch_data.delivery_mode = APIC_DM_FIXED >> 8;
 		break;
 	default:
 		return false;
 	}
+	/*
+	 * To everyone in physical mode, but only to one of them, be it by mode
+	 * or by hint: the SDM has no such message. KVM makes it fixed as well,
+	 * but prints a line each time.
+	 */
+	if (!hi && !msg.arch_addr_lo.dest_mode_logical &&
+	    msg.arch_addr_lo.destid_0_7 == 0xff) {
+		if (msg.arch_data.delivery_mode == APIC_DM_LOWEST >> 8)
+			msg.arch_data.delivery_mode = APIC_DM_FIXED >> 8;
+		msg.arch_addr_lo.redirect_hint = 0;
+	}
 
 	m->route.type = KVM_IRQ_ROUTING_MSI;
-	m->route.msi.address_lo = lo;
+	m->route.msi.address_lo = msg.address_lo;
 	m->route.msi.address_hi = hi;
 	m->route.msi.data = msg.data;
 	return true;

@@ -63,6 +63,9 @@ TEST_F_TIMEOUT(deliver, as_signal_msi, 120)
 	for (i = 0; i < ARRAY_SIZE(dests); i++) {
 		for (j = 0; j < ARRAY_SIZE(modes); j++) {
 			for (k = 0; k < ARRAY_SIZE(flags); k++) {
+				/* The SDM has no such thing: hostile_message_test's. */
+				if (dests[i] == 0xff && flags[k] == MSI_REDIRECT)
+					continue;
 				addr = MSI_ADDR(dests[i]) | flags[k];
 				data = MSI_MODE(modes[j]) | VEC;
 

@@ -35,18 +35,18 @@ static void guest_code(void)
 	}
 }
 
-static volatile bool stop;
+static bool stop;
 
 static void on_signal(int sig)
 {
-	stop = true;
+	WRITE_ONCE(stop, true);
 }
 
 static void *vcpu_main(void *arg)
 {
 	struct kvm_vcpu *vcpu = arg;
 
-	while (!stop)
+	while (!READ_ONCE(stop))
 		if (__vcpu_run(vcpu) && errno != EINTR)
 			break;
 	return NULL;
@@ -76,7 +76,7 @@ int main(void)
 	puts("holding");
 	fflush(stdout);
 
-	while (!stop) {
+	while (!READ_ONCE(stop)) {
 		event_signal(event[signalled++ % NR]);
 		usleep(5000);
 	}
