@@ -367,6 +367,8 @@ void kvm_msix_hook_start(struct kvm_msix_hook *hook)
 	if (vfs_poll(hook->file, NULL) & EPOLLIN) {
 		eventfd_ctx_do_read(hook->eventfd, &count);
 		event(hook->vec);
+		/* Who found the counter full has been waiting for this. */
+		wake_up_locked_poll(hook->wqh, EPOLLOUT);
 	}
 	spin_unlock_irq(&hook->wqh->lock);
 
