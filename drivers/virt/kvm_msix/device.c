@@ -136,13 +136,19 @@ static void free_device(struct kvm_msix_device *dev)
 	fput(vm_file);
 }
 
+/*
+ * dev->lock is taken below the copies from and to userspace: one that blocks,
+ * on a page that userspace itself has to bring, holds up nobody else.
+ */
 static int run_locate(void *ctx, void *arg)
 {
 	struct kvm_msix_device *dev = ctx;
 	const struct kvm_msix_locate *where = arg;
 	int err;
 
+	mutex_lock(&dev->lock);
 	err = kvm_msix_locate(dev, where);
+	mutex_unlock(&dev->lock);
 	if (!err)
 		pr_debug("device %d: table at 0x%llx, PBA at 0x%llx (flags 0x%x)\n",
 			 dev->id, where->table_gpa, where->pba_gpa,
@@ -165,7 +171,9 @@ static int run_bind(void *ctx, void *arg)
 			       array_size(bind->count, sizeof(*vectors)));
 	if (IS_ERR(vectors))
 		return PTR_ERR(vectors);
+	mutex_lock(&dev->lock);
 	err = kvm_msix_bind(dev, bind->first, bind->count, vectors);
+	mutex_unlock(&dev->lock);
 	kvfree(vectors);
 	if (!err)
 		pr_debug("device %d: bound %u vectors from %u\n", dev->id,
@@ -182,7 +190,9 @@ static int run_control(void *ctx, void *arg)
 		return -EOPNOTSUPP;
 	if (control->control > U16_MAX)
 		return -EINVAL;
+	mutex_lock(&dev->lock);
 	kvm_msix_control(dev, control->control);
+	mutex_unlock(&dev->lock);
 	pr_debug("device %d: Message Control 0x%04x\n", dev->id,
 		 control->control);
 	return 0;
@@ -208,7 +218,9 @@ static int run_reset(void *ctx, void *arg)
 {
 	struct kvm_msix_device *dev = ctx;
 
+	mutex_lock(&dev->lock);
 	kvm_msix_reset(dev);
+	mutex_unlock(&dev->lock);
 	pr_debug("device %d: reset\n", dev->id);
 	return 0;
 }
@@ -232,8 +244,11 @@ static int run_set_gsi_routing(void *ctx, void *arg)
 	if (copy_from_user(entries, u64_to_user_ptr(routing->entries),
 			   array_size(routing->nr, sizeof(*entries))))
 		err = -EFAULT;
-	if (!err)
+	if (!err) {
+		mutex_lock(&dev->lock);
 		err = kvm_msix_set_gsi_routing(dev, entries, routing->nr);
+		mutex_unlock(&dev->lock);
+	}
 	kvfree(entries);
 	return err;
 }
@@ -265,16 +280,12 @@ static long device_ioctl(struct file *file, unsigned int cmd,
 			 unsigned long arg)
 {
 	struct kvm_msix_device *dev = file->private_data;
-	long ret;
 
 	if (!usable(dev->kvm))
 		return -EIO;
 
-	mutex_lock(&dev->lock);
-	ret = kvm_msix_run_ioctl(device_ioctls, ARRAY_SIZE(device_ioctls), dev,
-				 cmd, arg);
-	mutex_unlock(&dev->lock);
-	return ret;
+	return kvm_msix_run_ioctl(device_ioctls, ARRAY_SIZE(device_ioctls), dev,
+				  cmd, arg);
 }
 
 static int device_release(struct inode *inode, struct file *file)

@@ -113,7 +113,7 @@ static bool state_matches(const struct kvm_msix_device *dev,
  * @dev: the device
  * @state: the ioctl's argument; control is filled in
  *
- * Context: dev->lock.
+ * Context: takes dev->lock, and copies without it.
  * Return: 0, -EINVAL, -ENOMEM, -EFAULT
  */
 int kvm_msix_get_state(struct kvm_msix_device *dev,
@@ -124,14 +124,13 @@ int kvm_msix_get_state(struct kvm_msix_device *dev,
 	int err;
 	u32 v;
 
-	lockdep_assert_held(&dev->lock);
-
 	if (!state_matches(dev, state))
 		return -EINVAL;
 	err = alloc_image(&image, dev->core.nr);
 	if (err)
 		return err;
 
+	mutex_lock(&dev->lock);
 	for (v = 0; v < dev->core.nr; v++) {
 		spin_lock_irqsave(&dev->vecs[v].lock, flags);
 		image.table[v] = kvm_msix_get_entry(&dev->core, v);
@@ -140,6 +139,7 @@ int kvm_msix_get_state(struct kvm_msix_device *dev,
 		spin_unlock_irqrestore(&dev->vecs[v].lock, flags);
 	}
 	state->control = dev->core.control;
+	mutex_unlock(&dev->lock);
 
 	if (copy_to_user(u64_to_user_ptr(state->table), image.table,
 			 image.table_size) ||
@@ -155,7 +155,7 @@ int kvm_msix_get_state(struct kvm_msix_device *dev,
  * @dev: the device
  * @state: the ioctl's argument
  *
- * Context: dev->lock.
+ * Context: takes dev->lock, and copies without it.
  * Return: 0, -EINVAL, -ENOMEM, -EFAULT
  */
 int kvm_msix_set_state(struct kvm_msix_device *dev,
@@ -164,8 +164,6 @@ int kvm_msix_set_state(struct kvm_msix_device *dev,
 	u32 nr = dev->core.nr;
 	struct image image;
 	int err;
-
-	lockdep_assert_held(&dev->lock);
 
 	if (!state_matches(dev, state) ||
 	    state->control & ~KVM_MSIX_CONTROL_BITS)
@@ -187,8 +185,10 @@ int kvm_msix_set_state(struct kvm_msix_device *dev,
 		goto out;
 	}
 
+	mutex_lock(&dev->lock);
 	replace_entries(dev, &image);
 	kvm_msix_control(dev, state->control);
+	mutex_unlock(&dev->lock);
 out:
 	free_image(&image);
 	return err;
