@@ -60,6 +60,8 @@ void kvm_msix_control(struct kvm_msix_device *dev, u16 control)
 		spin_lock_irqsave(&vec->lock, flags);
 		kvm_msix_release_locked(vec);
 		spin_unlock_irqrestore(&vec->lock, flags);
+		/* Thousands of broadcasts to thousands of vCPUs take a while. */
+		cond_resched();
 	}
 	kvm_msix_route_sync(dev, 0, dev->core.nr);
 }
