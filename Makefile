@@ -14,6 +14,7 @@ In an emulated machine, on Debian 12 (as root, who can install packages):
   make check           all tests; PART=... only some, see tools/testing/check
   make bench           what an access, an interrupt, an ioctl costs, counted
   make bench-check     fail if one costs more than it did, or than promised
+  make check-kvm       KVM's own selftests, without and with the module
   make qemu            build QEMU with kvm_msix, and say where it is
   make setup           only install the packages that these need
 
@@ -81,6 +82,9 @@ bench: setup
 bench-check: setup
 	@tools/testing/bench/bench --check
 
+check-kvm: setup
+	@tools/testing/check-kvm
+
 qemu: setup
 	@integrations/qemu/build
 
@@ -92,5 +96,5 @@ export HELP
 help:
 	@echo "$$HELP"
 
-.PHONY: all module tool check-kdir install dkms overlay setup demo check bench \
-	bench-check qemu clean help
+.PHONY: all module tool check-kdir install dkms overlay setup demo check \
+	bench bench-check check-kvm qemu clean help

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * How long the module keeps interrupts disabled, in instructions: for a machine
+ * whose TSC counts them (tools/testing/irqsoff). TAP, with a line for each.
+ *
+ * A signal of a bound eventfd runs the module's wake callback with interrupts
+ * disabled from end to end: what it costs more than a signal of an unbound one
+ * is that time. The other calls visit vector after vector; how many timer
+ * interrupts came in the middle says whether the lock was dropped between, and
+ * how often another thread ran whether the CPU was given away.
+ */
+#include <pthread.h>
+#include <time.h>
+
+#include "kvm_msix_util.h"
+
+#define ROUNDS		16
+#define MAX_VECTORS	2048
+#define TICK_NS		4000000ull	/* CONFIG_HZ=250 */
+
+static u64 now(void)
+{
+	u32 lo, hi;
+
+	asm volatile("lfence; rdtsc; lfence" : "=a" (lo), "=d" (hi) : : "memory");
+	return (u64)hi << 32 | lo;
+}
+
+/* Timer interrupts of the only CPU. */
+static u64 ticks(void)
+{
+	char line[512];
+	u64 n = 0;
+	FILE *f = fopen("/proc/interrupts", "r");
+
+	TEST_ASSERT(f, "/proc/interrupts");
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, " LOC: %lu", &n) == 1)
+			break;
+	fclose(f);
+	return n;
+}
+
+/* Wants to run each millisecond. */
+static u64 runs;
+
+static void *neighbour(void *arg)
+{
+	struct timespec ms = { .tv_nsec = 1000000 };
+
+	for (;;) {
+		nanosleep(&ms, NULL);
+		WRITE_ONCE(runs, runs + 1);
+	}
+	return NULL;
+}
+
+static int points, failed;
+
+static void point(bool ok, const char *what)
+{
+	printf("%sok %i - %s\n", ok ? "" : "not ", ++points, what);
+	failed += !ok;
+}
+
+static void row(const char *what, u64 whole, u64 off)
+{
+	printf("# %-58s %12lu %12lu\n", what, whole, off);
+}
+
+struct box {
+	struct kvm_vm *vm;
+	struct msix_dev d;
+	struct msix_state *s;
+	int event, unbound;
+};
+
+/* vCPUs that never run, with their APICs enabled. */
+static void box_create(struct box *b, u32 nr_vcpus, u32 nr_vectors)
+{
+	struct kvm_lapic_state lapic;
+	struct kvm_vcpu *vcpu;
+	u32 i, spiv = 0x1ff;
+
+	b->vm = vm_create_barebones();
+	__vm_enable_cap(b->vm, KVM_CAP_MAX_VCPU_ID, nr_vcpus);
+	vm_create_irqchip(b->vm);
+	for (i = 0; i < nr_vcpus; i++) {
+		vcpu = __vm_vcpu_add(b->vm, i);
+		vcpu_ioctl(vcpu, KVM_GET_LAPIC, &lapic);
+		memcpy(lapic.regs + APIC_SPIV, &spiv, 4);
+		vcpu_ioctl(vcpu, KVM_SET_LAPIC, &lapic);
+	}
+	b->d = msix_create(b->vm, nr_vectors, 0);
+	b->event = event_create();
+	b->unbound = event_create();
+	b->s = msix_state_alloc(nr_vectors);
+}
+
+static void box_free(struct box *b)
+{
+	msix_state_free(b->s);
+	close(b->d.fd);
+	close(b->event);
+	close(b->unbound);
+	kvm_vm_free(b->vm);
+}
+
+static void set_all(struct box *b, u32 control, u64 addr, bool pending)
+{
+	u32 i;
+
+	b->s->control = control;
+	for (i = 0; i < b->d.nr; i++) {
+		b->s->entry[i][0] = addr;
+		b->s->entry[i][1] = addr >> 32;
+		b->s->entry[i][2] = 0x30 + i % 0xc0;
+		b->s->entry[i][3] = 0;
+		if (pending)
+			b->s->pba[i / 64] |= 1ull << i % 64;
+		else
+			b->s->pba[i / 64] = 0;
+	}
+	TEST_ASSERT_EQ(__msix_set_state(b->d.fd, b->s), 0);
+}
+
+static u64 signal_cost(int fd)
+{
+	u64 start = now();
+
+	event_signal(fd);
+	return now() - start;
+}
+
+/* The median of some, each with a vector of its own, less an unbound one's. */
+static u64 callback_cost(struct box *b, u64 addr, u32 control, u64 *whole)
+{
+	u64 costs[ROUNDS], base = ~0ull, cost;
+	u32 i, j;
+
+	for (i = 0; i < ROUNDS; i++) {
+		cost = signal_cost(b->unbound);
+		event_drain(b->unbound);
+		if (cost < base)
+			base = cost;
+	}
+	for (i = 0; i < ROUNDS; i++) {
+		msix_control(&b->d, 0);
+		set_all(b, control, addr, false);
+		b->s->entry[0][2] = 0x30 + i;
+		TEST_ASSERT_EQ(__msix_set_state(b->d.fd, b->s), 0);
+		cost = signal_cost(b->event);
+		for (j = i; j && costs[j - 1] > cost; j--)
+			costs[j] = costs[j - 1];
+		costs[j] = cost;
+	}
+	*whole = costs[ROUNDS / 2];
+	return *whole - base;
+}
+
+static void events(u32 nr_vcpus)
+{
+	struct box b;
+	u64 whole, off, one, each;
+	char what[80];
+
+	box_create(&b, nr_vcpus, 1);
+	msix_bind_one(&b.d, 0, b.event, -1);
+	one = callback_cost(&b, MSI_ADDR(0), ENABLE, &whole);
+	if (nr_vcpus == 1) {
+		row("event, sent to one vCPU", whole, one);
+		off = callback_cost(&b, MSI_ADDR(0), ENABLE | FUNCTION_MASK, &whole);
+		row("event, latched", whole, off);
+		point(off < one, "to latch is less than to send");
+		off = callback_cost(&b, 0, ENABLE, &whole);
+		row("event, dropped: no MSI address", whole, off);
+	}
+	off = callback_cost(&b, MSI_ADDR(0xff), ENABLE, &whole);
+	snprintf(what, sizeof(what), "event, broadcast to %u vCPUs", nr_vcpus);
+	row(what, whole, off);
+	each = off / nr_vcpus;
+	snprintf(what, sizeof(what), "a broadcast to %u vCPUs: %lu for each", nr_vcpus, each);
+	point(off < 20000 + 3000ull * nr_vcpus, what);
+	box_free(&b);
+}
+
+/* Timed, with the timer interrupts that came meanwhile. */
+#define TIMED(call)								\
+({										\
+	u64 __ticks = ticks(), __runs = runs, __start = now();			\
+										\
+	TEST_ASSERT_EQ(call, 0);						\
+	whole = now() - __start;						\
+	ran = runs - __runs;							\
+	came = ticks() - __ticks;						\
+})
+
+static void functions(u32 nr_vcpus)
+{
+	u64 whole, came, ran, none, addr = nr_vcpus > 1 ? MSI_ADDR(0xff) : MSI_ADDR(0);
+	char what[120];
+	struct box b;
+
+	box_create(&b, nr_vcpus, MAX_VECTORS);
+	set_all(&b, ENABLE | FUNCTION_MASK, addr, false);
+	TIMED(__msix_control(b.d.fd, ENABLE));
+	none = whole;
+	row("CONTROL, 2048 vectors, none pending", whole, whole / MAX_VECTORS);
+	set_all(&b, ENABLE | FUNCTION_MASK, addr, true);
+	TIMED(__msix_control(b.d.fd, ENABLE));
+	snprintf(what, sizeof(what), "CONTROL, 2048 pending, each to %u vCPUs", nr_vcpus);
+	row(what, whole, whole / MAX_VECTORS);
+	TEST_ASSERT(whole > none, "nothing was sent");
+	/* Interrupts are served meanwhile: half of what were due, at the least. */
+	snprintf(what, sizeof(what), "CONTROL, 2048 pending to %u: %lu timer interrupts meanwhile",
+		 nr_vcpus, came);
+	point(came >= whole / TICK_NS / 2, what);
+	snprintf(what, sizeof(what), "CONTROL, 2048 pending to %u: another thread ran %lu times",
+		 nr_vcpus, ran);
+	point(ran >= whole / TICK_NS / 2, what);
+
+	set_all(&b, ENABLE | FUNCTION_MASK, addr, true);
+	b.s->control = ENABLE;
+	TIMED(__msix_set_state(b.d.fd, b.s));
+	snprintf(what, sizeof(what), "SET_STATE, 2048 pending, each to %u vCPUs", nr_vcpus);
+	row(what, whole, whole / MAX_VECTORS);
+	snprintf(what, sizeof(what), "SET_STATE, 2048 pending to %u: %lu timer interrupts",
+		 nr_vcpus, came);
+	point(came >= whole / TICK_NS / 2, what);
+	if (nr_vcpus == 1) {
+		TIMED(__msix_get_state(b.d.fd, b.s));
+		row("GET_STATE, 2048 vectors", whole, whole / MAX_VECTORS);
+		TIMED(__msix_reset(b.d.fd));
+		row("RESET, 2048 vectors", whole, whole / MAX_VECTORS);
+		TIMED(__msix_locate(b.d.fd, BAR_GPA, BAR_GPA + 0x10000));
+		row("LOCATE (no vector's lock: nothing off)", whole, 0);
+		TIMED(__msix_bind_one(b.d.fd, 0, b.event, 100));
+		row("BIND of an eventfd and a GSI", whole, whole);
+	}
+	box_free(&b);
+}
+
+/* A guest's write that changes a route, and one that does not. */
+static u64 cost[2];
+
+static void guest_routes(void)
+{
+	u64 start, i, v;
+
+	guest_init();
+	for (v = 0; v < 2; v++) {
+		for (i = 0; i < 8; i++) {
+			start = rdtsc();
+			mmio_write32(BAR_GPA + v * ENTRY_SIZE + ENTRY_DATA, 0x40 + i);
+			cost[v] = rdtsc() - start;
+		}
+	}
+	GUEST_SYNC1(1);
+}
+
+static void routes(void)
+{
+	struct msix_vm *m = msix_vm_create(1, guest_routes);
+	struct msix_dev d = msix_create(m->vm, 2, 0);
+	struct msix_state *s = msix_state_alloc(2);
+
+	s->control = ENABLE;
+	s->entry[0][0] = MSI_ADDR(0);
+	s->entry[1][0] = MSI_ADDR(0);
+	TEST_ASSERT_EQ(__msix_set_state(d.fd, s), 0);
+	msix_locate(&d, BAR_GPA, BAR_GPA + 0x800);
+	msix_bind_one(&d, 1, -1, 100);
+	msix_vcpu_run(m, 0);
+	row("guest's write of data, exit included (off: not as much)", GUEST_VAR(m, cost)[0][0],
+	    GUEST_VAR(m, cost)[0][0]);
+	row("the same where it changes a GSI's route (off: as above)", GUEST_VAR(m, cost)[0][1],
+	    GUEST_VAR(m, cost)[0][0]);
+	point(GUEST_VAR(m, cost)[0][1] > GUEST_VAR(m, cost)[0][0], "a route is work");
+	msix_state_free(s);
+	close(d.fd);
+	msix_vm_free(m);
+}
+
+int main(int argc, char **argv)
+{
+	u64 start, n = 1000000;
+	pthread_t thread;
+	int i;
+
+	kvm_msix_require();
+	puts("TAP version 13");
+	start = now();
+	asm volatile("1: dec %0; jnz 1b" : "+r" (n));
+	start = now() - start;
+	point(start > 1900000 && start < 2500000, "the TSC counts instructions");
+	printf("# %-58s %12s %12s\n", "instructions", "whole call", "irqs off");
+	events(1);
+	for (i = 1; i < argc; i++)
+		events(atoi(argv[i]));
+	TEST_ASSERT(!pthread_create(&thread, NULL, neighbour, NULL), "pthread_create");
+	functions(1);
+	functions(64);
+	routes();
+	printf("1..%i\n", points);
+	return failed != 0;
+}
