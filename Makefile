@@ -15,6 +15,7 @@ In an emulated machine, on Debian 12 (as root, who can install packages):
   make bench           what an access, an interrupt, an ioctl costs, counted
   make bench-check     fail if one costs more than it did, or than promised
   make check-kvm       KVM's own selftests, without and with the module
+  make check-debug     the kselftests in kernels that look for mistakes
   make qemu            build QEMU with kvm_msix, and say where it is
   make setup           only install the packages that these need
 
@@ -85,6 +86,10 @@ bench-check: setup
 check-kvm: setup
 	@tools/testing/check-kvm
 
+check-debug: setup
+	@tools/testing/debug/bait
+	@tools/testing/debug/check
+
 qemu: setup
 	@integrations/qemu/build
 
@@ -98,3 +103,4 @@ help:
 
 .PHONY: all module tool check-kdir install dkms overlay setup demo check \
 	bench bench-check check-kvm qemu clean help
+	check-debug qemu clean help
