@@ -16,6 +16,7 @@ In an emulated machine, on Debian 12 (as root, who can install packages):
   make bench-check     fail if one costs more than it did, or than promised
   make check-kvm       KVM's own selftests, without and with the module
   make check-debug     the kselftests in kernels that look for mistakes
+  make stress          races, scale and kills in their long form, on both kernels
   make qemu            build QEMU with kvm_msix, and say where it is
   make setup           only install the packages that these need
 
@@ -90,6 +91,9 @@ check-debug: setup
 	@tools/testing/debug/bait
 	@tools/testing/debug/check
 
+stress: setup
+	@tools/testing/stress
+
 qemu: setup
 	@integrations/qemu/build
 
@@ -102,5 +106,4 @@ help:
 	@echo "$$HELP"
 
 .PHONY: all module tool check-kdir install dkms overlay setup demo check \
-	bench bench-check check-kvm qemu clean help
-	check-debug qemu clean help
+	bench bench-check check-kvm check-debug stress qemu clean help

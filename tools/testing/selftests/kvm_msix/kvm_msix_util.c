@@ -202,6 +202,7 @@ void msix_vm_add_cpu(struct msix_vm *m, u32 id, void *guest_code)
 	m->vcpu[i] = vm_vcpu_add(m->vm, id, guest_code ?: guest_loop);
 	m->cpu[i] = addr_gva2hva(m->vm, (vm_vaddr_t)&guest_cpus[i]);
 	m->cpu[i]->self = &guest_cpus[i];
+	m->cpu[i]->index = i;
 
 	vcpu_sregs_get(m->vcpu[i], &sregs);
 	sregs.gs.base = (vm_vaddr_t)&guest_cpus[i];

@@ -26,7 +26,7 @@
 #undef TEST_TIMEOUT_DEFAULT
 #define TEST_TIMEOUT_DEFAULT	300
 
-#define GUEST_MAX_CPUS	3
+#define GUEST_MAX_CPUS	4
 
 /* Where tests put tables: mapped in the guest 1:1, with nothing behind it. */
 #define BAR_GPA		0xc0000000ull
@@ -53,6 +53,7 @@
 /* Shared with the guest, which finds its own by %gs. */
 struct guest_cpu {
 	struct guest_cpu *self;
+	u64 index;
 	u64 op;
 	u64 gva;
 	u64 width;

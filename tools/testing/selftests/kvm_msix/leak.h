@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the module has left behind, seen from outside: references, mappings of
+ * vmalloc, objects that kmemleak finds. For tests that run as root and alone;
+ * what a kernel does not show is not looked at, and said.
+ */
+#ifndef SELFTEST_KVM_MSIX_LEAK_H
+#define SELFTEST_KVM_MSIX_LEAK_H
+
+#include "kselftest.h"
+#include "kvm_msix_util.h"
+
+#define KMEMLEAK	"/sys/kernel/debug/kmemleak"
+
+/* Lines of @path that contain @what; the first goes to @first. -1: no such file. */
+static inline long leak_lines(const char *path, const char *what, char *first, size_t size)
+{
+	char line[512];
+	long n = 0;
+	FILE *f;
+
+	f = fopen(path, "r");
+	if (!f)
+		return -1;
+	while (fgets(line, sizeof(line), f))
+		if (strstr(line, what) && !n++)
+			snprintf(first, size, "%s", line);
+	fclose(f);
+	return n;
+}
+
+/* "name: number" or "name number": -1 if there is none. */
+static inline long leak_number(const char *path, const char *name)
+{
+	char line[512] = "";
+	long val;
+
+	if (leak_lines(path, name, line, sizeof(line)) < 1)
+		return -1;
+	if (sscanf(line + strcspn(line, "0123456789"), "%ld", &val) != 1)
+		return -1;
+	return val;
+}
+
+/* The module's mappings; a file descriptor's last work may be under way. */
+static inline void leak_check_vmalloc(void)
+{
+	char first[512] = "";
+	long n = 0;
+	int i;
+
+	for (i = 0; i < 1000; i++) {
+		n = leak_lines("/proc/vmallocinfo", "[kvm_msix]", first, sizeof(first));
+		if (n <= 0)
+			break;
+		usleep(10000);
+	}
+	if (n < 0)
+		ksft_print_msg("/proc/vmallocinfo: not readable\n");
+	else
+		TEST_ASSERT(!n, "%ld mappings are left, the first is %s", n, first);
+}
+
+static inline void leak_check_references(void)
+{
+	long n = 0;
+	int i;
+
+	for (i = 0; i < 1000; i++) {
+		n = leak_number("/sys/module/kvm_msix/refcnt", "");
+		if (n <= 0)
+			break;
+		usleep(10000);
+	}
+	if (n < 0)
+		ksft_print_msg("kvm_msix is not a module\n");
+	else
+		TEST_ASSERT(!n, "%ld references to the module are left", n);
+}
+
+/* kmemleak reports what is older than five seconds, and by its second scan. */
+static inline void leak_check_kmemleak(void)
+{
+	char first[512] = "";
+	long n;
+	int fd, i;
+
+	fd = open(KMEMLEAK, O_RDWR);
+	if (fd < 0) {
+		ksft_print_msg("no kmemleak in this kernel\n");
+		return;
+	}
+	sleep(6);
+	for (i = 0; i < 2; i++)
+		TEST_ASSERT(write(fd, "scan", 4) == 4, "kmemleak: %s", strerror(errno));
+	close(fd);
+	n = leak_lines(KMEMLEAK, "[kvm_msix]", first, sizeof(first));
+	TEST_ASSERT(!n, "kmemleak: %ld, the first by %s", n, first);
+}
+
+/* To be called when all that the test had is closed. */
+static inline void leak_check_all(void)
+{
+	leak_check_references();
+	leak_check_vmalloc();
+	leak_check_kmemleak();
+}
+
+#endif /* SELFTEST_KVM_MSIX_LEAK_H */

@@ -1,0 +1,423 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Many functions with many vectors in one VM, up to KVM's limit and beyond it;
+ * and functions that come and go by the thousand, with memory accounted.
+ *
+ * usage: scale_test [-n ROUNDS]
+ * ROUNDS functions with 2048 bound vectors come and go, and SMALL times as many
+ * with one.
+ */
+#include <getopt.h>
+#include <sys/resource.h>
+
+#include "kselftest.h"
+#include "leak.h"
+#include "kvm_msix_util.h"
+
+/* All of the BAR: each function has a table and, behind it, its PBA. */
+#define DEVICES		256
+#define NR		16
+#define BOUND		4	/* vectors of each */
+#define STRIDE		(BAR_SIZE / DEVICES)
+#define TABLE(d)	(BAR_GPA + (d) * STRIDE)
+#define PBA(d)		(TABLE(d) + NR * ENTRY_SIZE)
+#define SAMPLE		256
+
+/* An interrupt for each vector; neighbours and those NR functions on differ. */
+#define IRQ(d, v)	(0x30 + ((d) * 5 + (v)) % 190)
+
+#define BIG		2048
+#define SMALL		50
+
+struct scale {
+	struct msix_vm *m;
+	struct msix_dev d[DEVICES];
+	int event[DEVICES][BOUND];
+};
+
+static u64 all_irqs(struct msix_vm *m)
+{
+	u64 sum = 0;
+	u32 x;
+
+	for (x = 0; x < 256; x++)
+		sum += READ_ONCE(m->cpu[0]->irqs[x]);
+	return sum;
+}
+
+static void create_many(struct scale *s)
+{
+	struct msix_state *state = msix_state_alloc(NR);
+	struct kvm_msix_vector to[BOUND];
+	u32 d, v;
+
+	for (d = 0; d < DEVICES; d++) {
+		s->d[d] = msix_create(s->m->vm, NR, 0);
+		msix_locate(&s->d[d], TABLE(d), PBA(d));
+		for (v = 0; v < BOUND; v++) {
+			s->event[d][v] = event_create();
+			to[v] = (struct kvm_msix_vector) { s->event[d][v], -1 };
+		}
+		TEST_ASSERT_EQ(__msix_bind(s->d[d].fd, 0, BOUND, to), 0);
+		for (v = 0; v < NR; v++) {
+			state->entry[v][ENTRY_ADDR_LO / 4] = MSI_ADDR(0);
+			state->entry[v][ENTRY_DATA / 4] = IRQ(d, v);
+			state->entry[v][ENTRY_CTRL / 4] = MASKED;
+		}
+		state->control = ENABLE;
+		TEST_ASSERT_EQ(__msix_set_state(s->d[d].fd, state), 0);
+	}
+	msix_state_free(state);
+}
+
+/* An event that waits for the guest's unmask, then one at once; of nobody else's. */
+static void fire(struct scale *s, u32 d, u32 v)
+{
+	u64 *irqs = &s->m->cpu[0]->irqs[IRQ(d, v)], before = all_irqs(s->m), count = *irqs;
+	struct msix_dev *dev = &s->d[d];
+
+	TEST_ASSERT_EQ(entry_read(s->m, dev, v, ENTRY_DATA), IRQ(d, v));
+	event_signal(s->event[d][v]);
+	TEST_ASSERT_EQ(guest_read(s->m, dev->pba, 8), BIT(v));
+	TEST_ASSERT_EQ(all_irqs(s->m), before);
+	entry_unmask(s->m, dev, v);
+	event_signal(s->event[d][v]);
+	TEST_ASSERT_EQ(msix_irqs(s->m, 0, IRQ(d, v), count + 2), count + 2);
+	TEST_ASSERT_EQ(guest_read(s->m, dev->pba, 8), 0);
+	entry_mask(s->m, dev, v);
+	TEST_ASSERT_EQ(all_irqs(s->m), before + 2);
+}
+
+static void many(void)
+{
+	struct scale *s = calloc(1, sizeof(*s));
+	u32 d, v, i;
+
+	TEST_ASSERT(s, "calloc");
+	s->m = msix_vm_create(1, NULL);
+	create_many(s);
+	for (d = 0; d < DEVICES; d++)
+		fire(s, d, d % BOUND);
+	for (i = 0; i < SAMPLE; i++) {
+		d = i * 151 % DEVICES;
+		fire(s, d, (d + 1 + i % (BOUND - 1)) % BOUND);
+	}
+	/* No access has left the kernel. */
+	TEST_ASSERT_EQ(s->m->nr_exits, 0);
+
+	/* They go, every second first; the others answer on. */
+	for (d = 0; d < DEVICES; d += 2)
+		close(s->d[d].fd);
+	for (d = 1; d < DEVICES; d += 16)
+		fire(s, d, 0);
+	TEST_ASSERT_EQ(s->m->nr_exits, 0);
+	entry_read(s->m, &s->d[0], 0, ENTRY_DATA);
+	TEST_ASSERT_EQ(s->m->nr_exits, 1);
+	for (d = 1; d < DEVICES; d += 2)
+		close(s->d[d].fd);
+	for (d = 0; d < DEVICES; d++)
+		for (v = 0; v < BOUND; v++)
+			close(s->event[d][v]);
+	msix_vm_free(s->m);
+	free(s);
+	ksft_test_result_pass("%u functions, %u vectors, %lu interrupts\n", DEVICES,
+			      DEVICES * NR, 2ul * (DEVICES + SAMPLE + DEVICES / 16));
+}
+
+/*
+ * KVM takes 1000 devices on its MMIO bus (NR_IOBUS_DEVS), some of which are its
+ * own. Beyond: ENOSPC, and nothing has changed.
+ */
+#define MAX_DEVICES	501
+
+static u64 limit_table(u32 d)
+{
+	return BAR_GPA + d * 0x100;
+}
+
+static u64 limit_pba(u32 d)
+{
+	return limit_table(d) + 0x80;
+}
+
+/* Occupied by others: so says EEXIST, which KVM is not asked for. */
+static void expect_located(struct msix_dev *d, u32 nr, int asker)
+{
+	u32 i;
+
+	for (i = 0; i < nr; i++) {
+		TEST_ASSERT_EQ(__msix_locate(asker, limit_table(i), NOWHERE), EEXIST);
+		TEST_ASSERT_EQ(__msix_locate(asker, NOWHERE, limit_pba(i)), EEXIST);
+	}
+}
+
+static void limit_bus(void)
+{
+	struct kvm_vm *vm = msix_bare_vm();
+	struct msix_dev d[MAX_DEVICES];
+	struct msix_state *before, *after;
+	u32 nr, i;
+	int err;
+
+	for (nr = 0; ; nr++) {
+		TEST_ASSERT(nr < MAX_DEVICES, "no limit at %u functions", nr);
+		d[nr] = msix_create(vm, 1, 0);
+		err = __msix_locate(d[nr].fd, limit_table(nr), limit_pba(nr));
+		if (err)
+			break;
+	}
+	TEST_ASSERT_EQ(err, ENOSPC);
+	TEST_ASSERT(nr > 400, "only %u functions", nr);
+
+	/* d[nr] is nowhere, whether there was room for its table or not. */
+	expect_located(d, nr, d[nr].fd);
+	err = __msix_locate(d[nr].fd, limit_table(nr), NOWHERE);
+	TEST_ASSERT(!err || err == ENOSPC, "LOCATE of a table: %i", err);
+	TEST_ASSERT_EQ(__msix_locate(d[nr].fd, NOWHERE, NOWHERE), 0);
+
+	/* No room to move: d[0] stays, with all that it has. */
+	before = msix_get_state(d[0].fd, 1);
+	TEST_ASSERT_EQ(__msix_locate(d[0].fd, limit_table(nr), limit_pba(nr)), ENOSPC);
+	expect_located(d, nr, d[nr].fd);
+	after = msix_get_state(d[0].fd, 1);
+	TEST_ASSERT(msix_state_equal(before, after), "the state has changed");
+	msix_state_free(before);
+	msix_state_free(after);
+
+	/* If one slot was left, the table that had it has given it back. */
+	if (!err) {
+		msix_locate(&d[nr], limit_table(nr), NOWHERE);
+		TEST_ASSERT_EQ(__msix_locate(d[nr].fd, limit_table(nr), limit_pba(nr)), ENOSPC);
+		TEST_ASSERT_EQ(__msix_locate(d[1].fd, limit_table(nr), NOWHERE), EEXIST);
+		TEST_ASSERT_EQ(__msix_locate(d[nr].fd, NOWHERE, NOWHERE), 0);
+	}
+	/* Who goes makes room. */
+	close(d[0].fd);
+	msix_locate(&d[nr], limit_table(nr), limit_pba(nr));
+	for (i = 1; i <= nr; i++)
+		close(d[i].fd);
+	TEST_ASSERT(!kvm_msix_has_counters() || !debugfs_entries("kvm_msix", getpid()),
+		    "functions are left");
+	kvm_vm_free(vm);
+	ksft_test_result_pass("ENOSPC after %u functions%s\n", nr, err ? "" : " and a table");
+}
+
+/* No more file descriptors: EMFILE, and no function. */
+static void limit_files(void)
+{
+	struct kvm_vm *vm = msix_bare_vm();
+	struct rlimit limit, low;
+	int fds[64], n, err;
+
+	TEST_ASSERT(!getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
+	low = limit;
+	low.rlim_cur = 40;
+	TEST_ASSERT(!setrlimit(RLIMIT_NOFILE, &low), "setrlimit");
+	/* The last one is what /dev/kvm_msix is opened with. */
+	for (n = 0; n < ARRAY_SIZE(fds); n++) {
+		fds[n] = dup(vm->fd);
+		if (fds[n] < 0)
+			break;
+	}
+	TEST_ASSERT(n > 0 && n < ARRAY_SIZE(fds), "%i file descriptors", n);
+	close(fds[--n]);
+	TEST_ASSERT_EQ(__msix_create(vm->fd, BIG, 0, &err), EMFILE);
+	TEST_ASSERT(!kvm_msix_has_counters() || !debugfs_entries("kvm_msix", getpid()),
+		    "a function is left");
+	while (n--)
+		close(fds[n]);
+	TEST_ASSERT(!setrlimit(RLIMIT_NOFILE, &limit), "setrlimit");
+	kvm_vm_free(vm);
+	ksft_test_result_pass("EMFILE\n");
+}
+
+/*
+ * Memory. Counted are the objects in the caches that the module allocates from,
+ * after those kept by each CPU were given back (shrink). The rest of the
+ * machine is idle: what it adds or takes is far below one object for every
+ * four functions. A function has at least one object of each kind.
+ */
+struct cache {
+	char name[64];
+	long objects;
+};
+
+struct memory {
+	struct cache cache[128];
+	u32 nr;
+	long available_kb;
+	long percpu_kb;
+};
+
+static bool is_ours(const char *name)
+{
+	return !strncmp(name, "kmalloc-", 8) || !strcmp(name, "filp") ||
+	       !strcmp(name, "radix_tree_node");
+}
+
+static void flush_cache(const char *name)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/kernel/slab/%s/shrink", name);
+	fd = open(path, O_WRONLY);
+	if (fd < 0)
+		return;
+	TEST_ASSERT(write(fd, "1", 1) == 1, "%s: %s", path, strerror(errno));
+	close(fd);
+}
+
+static void read_caches(struct memory *mem)
+{
+	char line[512];
+	struct cache *c;
+	FILE *f;
+
+	f = fopen("/proc/slabinfo", "r");
+	while (f && fgets(line, sizeof(line), f)) {
+		c = &mem->cache[mem->nr];
+		if (sscanf(line, "%63s %ld", c->name, &c->objects) != 2 || !is_ours(c->name))
+			continue;
+		if (++mem->nr == ARRAY_SIZE(mem->cache))
+			break;
+	}
+	if (f)
+		fclose(f);
+}
+
+/* What is freed by RCU, by work or when a file's last user returns, is gone by then. */
+static void measure(struct memory *mem)
+{
+	u32 i;
+
+	sleep(1);
+	mem->nr = 0;
+	read_caches(mem);
+	for (i = 0; i < mem->nr; i++)
+		flush_cache(mem->cache[i].name);
+	mem->nr = 0;
+	read_caches(mem);
+	mem->available_kb = leak_number("/proc/meminfo", "MemAvailable");
+	mem->percpu_kb = leak_number("/proc/meminfo", "Percpu");
+}
+
+static void expect_no_growth(const struct memory *before, const struct memory *after, u32 functions,
+			     u32 big)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_CONF), grown;
+	u32 i;
+
+	if (!before->nr)
+		ksft_print_msg("/proc/slabinfo: not readable\n");
+	for (i = 0; i < before->nr; i++) {
+		TEST_ASSERT(!strcmp(before->cache[i].name, after->cache[i].name), "/proc/slabinfo");
+		grown = after->cache[i].objects - before->cache[i].objects;
+		TEST_ASSERT(grown < functions / 4, "%ld more objects in %s by %u functions", grown,
+			    before->cache[i].name, functions);
+	}
+	/* The counters of a function are 80 bytes for each CPU; pages count. */
+	grown = after->percpu_kb - before->percpu_kb;
+	TEST_ASSERT(grown <= functions * 80 * cpus / 2 / 1024, "Percpu has grown by %ld kB", grown);
+	/*
+	 * Of a big function's memory the smallest part is its table and PBA, 36 kB.
+	 * What others use of a machine that idles may change by some MB.
+	 */
+	grown = before->available_kb - after->available_kb;
+	TEST_ASSERT(grown < 8192 + big * 36 / 2, "MemAvailable is %ld kB less", grown);
+	ksft_print_msg("MemAvailable %+ld kB, Percpu %+ld kB\n", -grown,
+		       after->percpu_kb - before->percpu_kb);
+}
+
+/* One life: as long as a function can be, and with an event in each state. */
+static void big_life(struct kvm_vm *vm, int *event)
+{
+	static struct kvm_msix_vector to[BIG];
+	struct msix_dev d = msix_create(vm, BIG, 0);
+	u32 v;
+
+	msix_locate(&d, BAR_GPA, BAR_GPA + BIG * ENTRY_SIZE);
+	for (v = 0; v < BIG; v++)
+		to[v] = (struct kvm_msix_vector) { event[v], v % 8 ? -1 : 64 + v };
+	TEST_ASSERT_EQ(__msix_bind(d.fd, 0, BIG, to), 0);
+	event_signal(event[BIG - 1]);
+	close(d.fd);
+	event_signal(event[BIG - 1]);
+}
+
+static void small_life(struct kvm_vm *vm, int event, bool located)
+{
+	struct msix_state *state = msix_state_alloc(1);
+	struct msix_dev d = msix_create(vm, 1, 0);
+
+	if (located)
+		msix_locate(&d, BAR_GPA, BAR_GPA + ENTRY_SIZE);
+	msix_bind_one(&d, 0, event, 64);
+	/* Its GSI's route comes, and goes twice. */
+	state->control = ENABLE;
+	state->entry[0][ENTRY_ADDR_LO / 4] = MSI_ADDR(0);
+	state->entry[0][ENTRY_DATA / 4] = 0x40;
+	TEST_ASSERT_EQ(__msix_set_state(d.fd, state), 0);
+	msix_control(&d, 0);
+	msix_control(&d, ENABLE);
+	event_signal(event);
+	close(d.fd);
+	msix_state_free(state);
+}
+
+static void lives(struct kvm_vm *vm, int *event, u32 big, u32 small)
+{
+	u32 i;
+
+	for (i = 0; i < big; i++)
+		big_life(vm, event);
+	for (i = 0; i < small; i++)
+		small_life(vm, event[i % BIG], i % 2);
+}
+
+static void come_and_go(u32 rounds)
+{
+	struct kvm_vm *vm = msix_bare_vm();
+	struct msix_dev stays = msix_create(vm, 1, 0);
+	struct memory before, after;
+	int event[BIG];
+	u32 v;
+
+	for (v = 0; v < BIG; v++)
+		event[v] = event_create();
+	/* What is allocated once, or kept for the next time, is there then. */
+	lives(vm, event, 3, 100);
+	measure(&before);
+	lives(vm, event, rounds, rounds * SMALL);
+	measure(&after);
+	expect_no_growth(&before, &after, rounds * SMALL, rounds);
+	for (v = 0; v < BIG; v++)
+		close(event[v]);
+	close(stays.fd);
+	kvm_vm_free(vm);
+	leak_check_all();
+	ksft_test_result_pass("%u functions with %u bound vectors, %u with one\n", rounds, BIG,
+			      rounds * SMALL);
+}
+
+int main(int argc, char **argv)
+{
+	u32 rounds = 20;
+	int opt;
+
+	while ((opt = getopt(argc, argv, "n:")) != -1) {
+		if (opt != 'n') {
+			fprintf(stderr, "usage: %s [-n ROUNDS]\n", argv[0]);
+			return 2;
+		}
+		rounds = atoi_positive("rounds", optarg);
+	}
+	kvm_msix_require();
+	ksft_print_header();
+	ksft_set_plan(4);
+	many();
+	limit_bus();
+	limit_files();
+	come_and_go(rounds);
+	ksft_finished();
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * stress_test outside of the guest; see stress.h.
+ */
+#ifndef SELFTEST_KVM_MSIX_STRESS_VMM_H
+#define SELFTEST_KVM_MSIX_STRESS_VMM_H
+
+#include <pthread.h>
+
+#include "stress.h"
+
+#define STRESS_THREADS	3
+#define STRESS_VMM_GSI	40	/* the VMM's own route */
+#define STRESS_COUNTERS	6
+
+/**
+ * struct stress_thread - One of the device's threads
+ * @s: the test
+ * @random: its PRNG
+ * @index: it alone signals EXACT and BURST vectors of this remainder
+ * @thread: the thread
+ * @owes: vector v was signalled by it, and that has not been looked at yet
+ * @before: when @owes: v's interrupts before the last signal
+ */
+struct stress_thread {
+	struct stress *s;
+	u64 random;
+	u32 index;
+	pthread_t thread;
+	bool owes[STRESS_NR];
+	u64 before[STRESS_NR];
+};
+
+/**
+ * struct stress - The test
+ * @m: the VM
+ * @g: what it shares with the guest
+ * @d: the function; another one after each takeover
+ * @nr_cpus: number of vCPUs
+ * @random: the VMM's PRNG
+ * @event: two eventfds for each vector, of which at most one is bound
+ * @bound: which, or -1; protected by @bind_lock
+ * @bind_lock: held while vectors are bound, and for a burst: else its events
+ *	may come by two ways, and be two interrupts
+ * @control: Message Control; protected by @control_lock, as its ioctl
+ * @signalled: events by vector
+ * @gsi_sent: interrupts that the VMM sent by vectors' GSIs
+ * @vmm_sent: and by its own route
+ * @park, @parked, @stop: the device's threads shall rest, rest, shall end;
+ *	protected by @park_lock
+ * @retired: debugfs's counters of functions that were closed
+ */
+struct stress {
+	struct msix_vm *m;
+	struct stress_guest *g;
+	struct msix_dev d;
+	u32 nr_cpus;
+	u64 random;
+	int event[STRESS_NR][2];
+	int bound[STRESS_NR];
+	pthread_mutex_t bind_lock;
+	u32 control;
+	pthread_mutex_t control_lock;
+	u64 signalled[STRESS_NR];
+	u64 gsi_sent;
+	u64 vmm_sent;
+	bool park;
+	bool stop;
+	u32 parked;
+	pthread_mutex_t park_lock;
+	pthread_cond_t park_cond;
+	struct stress_thread device[STRESS_THREADS];
+	pthread_t vcpu_thread[GUEST_MAX_CPUS];
+	u64 retired[STRESS_COUNTERS];
+};
+
+static inline int stress_gsi(u32 v)
+{
+	return v % 3 == 1 ? 64 + v : -1;
+}
+
+/*
+ * Wait for another party. Nothing is said about how fast it is, but it must not
+ * take for ever.
+ */
+#define STRESS_PATIENCE_S	120
+#define stress_wait(cond)						\
+do {									\
+	time_t __end = time(NULL) + STRESS_PATIENCE_S;			\
+									\
+	while (!(cond)) {						\
+		TEST_ASSERT(time(NULL) < __end, "no " #cond);		\
+		usleep(50);						\
+	}								\
+} while (0)
+
+/* stress_device.c */
+void stress_device_start(struct stress *s);
+void stress_device_park(struct stress *s);
+void stress_device_go(struct stress *s);
+void stress_device_stop(struct stress *s);
+
+/* stress_books.c: all of it while guest and device rest */
+void stress_flush(struct stress *s);
+void stress_audit(struct stress *s);
+u64 stress_discard(struct stress *s);
+void stress_pulse(struct stress *s);
+void stress_retire(struct stress *s);
+void stress_report(struct stress *s);
+
+#endif /* SELFTEST_KVM_MSIX_STRESS_VMM_H */
