@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the module has left behind, seen from outside: references, mappings of
- * vmalloc, objects that kmemleak finds. For tests that run as root and alone;
- * what a kernel does not show is not looked at, and said.
+ * What the module has left behind, seen from outside: VMs and functions,
+ * references, mappings of vmalloc, objects that kmemleak finds. For tests that
+ * run as root and alone; what a kernel does not show is not looked at, and said.
  */
 #ifndef SELFTEST_KVM_MSIX_LEAK_H
 #define SELFTEST_KVM_MSIX_LEAK_H
@@ -40,6 +40,24 @@ static inline long leak_number(const char *path, const char *name)
 	if (sscanf(line + strcspn(line, "0123456789"), "%ld", &val) != 1)
 		return -1;
 	return val;
+}
+
+/* VMs and functions of this process, by debugfs. */
+static inline void leak_check_objects(void)
+{
+	int n = 0, i;
+
+	if (!kvm_msix_has_counters()) {
+		ksft_print_msg("no debugfs\n");
+		return;
+	}
+	for (i = 0; i < 1000; i++) {
+		n = debugfs_entries("kvm", getpid()) + debugfs_entries("kvm_msix", getpid());
+		if (!n)
+			break;
+		usleep(10000);
+	}
+	TEST_ASSERT(!n, "%i VMs and functions are left", n);
 }
 
 /* The module's mappings; a file descriptor's last work may be under way. */
@@ -101,6 +119,7 @@ static inline void leak_check_kmemleak(void)
 /* To be called when all that the test had is closed. */
 static inline void leak_check_all(void)
 {
+	leak_check_objects();
 	leak_check_references();
 	leak_check_vmalloc();
 	leak_check_kmemleak();

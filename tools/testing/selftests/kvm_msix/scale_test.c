@@ -365,14 +365,19 @@ static void small_life(struct kvm_vm *vm, int event, bool located)
 	msix_state_free(state);
 }
 
-static void lives(struct kvm_vm *vm, int *event, u32 big, u32 small)
+static void lives(struct kvm_vm *vm, u32 big, u32 small)
 {
+	int event[BIG];
 	u32 i;
 
+	for (i = 0; i < BIG; i++)
+		event[i] = event_create();
 	for (i = 0; i < big; i++)
 		big_life(vm, event);
 	for (i = 0; i < small; i++)
 		small_life(vm, event[i % BIG], i % 2);
+	for (i = 0; i < BIG; i++)
+		close(event[i]);
 }
 
 static void come_and_go(u32 rounds)
@@ -380,19 +385,13 @@ static void come_and_go(u32 rounds)
 	struct kvm_vm *vm = msix_bare_vm();
 	struct msix_dev stays = msix_create(vm, 1, 0);
 	struct memory before, after;
-	int event[BIG];
-	u32 v;
 
-	for (v = 0; v < BIG; v++)
-		event[v] = event_create();
 	/* What is allocated once, or kept for the next time, is there then. */
-	lives(vm, event, 3, 100);
+	lives(vm, 3, 100);
 	measure(&before);
-	lives(vm, event, rounds, rounds * SMALL);
+	lives(vm, rounds, rounds * SMALL);
 	measure(&after);
 	expect_no_growth(&before, &after, rounds * SMALL, rounds);
-	for (v = 0; v < BIG; v++)
-		close(event[v]);
 	close(stays.fd);
 	kvm_vm_free(vm);
 	leak_check_all();
