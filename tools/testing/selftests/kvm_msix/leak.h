@@ -11,6 +11,8 @@
 #include "kvm_msix_util.h"
 
 #define KMEMLEAK	"/sys/kernel/debug/kmemleak"
+/* For what goes with the last user of a file: seconds, though it should be at once. */
+#define LEAK_TRIES	100
 
 /* Lines of @path that contain @what; the first goes to @first. -1: no such file. */
 static inline long leak_lines(const char *path, const char *what, char *first, size_t size)
@@ -51,11 +53,11 @@ static inline void leak_check_objects(void)
 		ksft_print_msg("no debugfs\n");
 		return;
 	}
-	for (i = 0; i < 1000; i++) {
+	for (i = 0; i < LEAK_TRIES; i++) {
 		n = debugfs_entries("kvm", getpid()) + debugfs_entries("kvm_msix", getpid());
 		if (!n)
 			break;
-		usleep(10000);
+		usleep(50000);
 	}
 	TEST_ASSERT(!n, "%i VMs and functions are left", n);
 }
@@ -67,11 +69,11 @@ static inline void leak_check_vmalloc(void)
 	long n = 0;
 	int i;
 
-	for (i = 0; i < 1000; i++) {
+	for (i = 0; i < LEAK_TRIES; i++) {
 		n = leak_lines("/proc/vmallocinfo", "[kvm_msix]", first, sizeof(first));
 		if (n <= 0)
 			break;
-		usleep(10000);
+		usleep(50000);
 	}
 	if (n < 0)
 		ksft_print_msg("/proc/vmallocinfo: not readable\n");
@@ -84,11 +86,11 @@ static inline void leak_check_references(void)
 	long n = 0;
 	int i;
 
-	for (i = 0; i < 1000; i++) {
+	for (i = 0; i < LEAK_TRIES; i++) {
 		n = leak_number("/sys/module/kvm_msix/refcnt", "");
 		if (n <= 0)
 			break;
-		usleep(10000);
+		usleep(50000);
 	}
 	if (n < 0)
 		ksft_print_msg("kvm_msix is not a module\n");

@@ -153,7 +153,7 @@ static void expect_located(struct msix_dev *d, u32 nr, int asker)
 
 static void limit_bus(void)
 {
-	struct kvm_vm *vm = msix_bare_vm();
+	struct msix_vm *m = msix_vm_create(1, NULL);
 	struct msix_dev d[MAX_DEVICES];
 	struct msix_state *before, *after;
 	u32 nr, i;
@@ -161,7 +161,9 @@ static void limit_bus(void)
 
 	for (nr = 0; ; nr++) {
 		TEST_ASSERT(nr < MAX_DEVICES, "no limit at %u functions", nr);
-		d[nr] = msix_create(vm, 1, 0);
+		d[nr] = msix_create(m->vm, 1, 0);
+		d[nr].table = limit_table(nr);
+		d[nr].pba = limit_pba(nr);
 		err = __msix_locate(d[nr].fd, limit_table(nr), limit_pba(nr));
 		if (err)
 			break;
@@ -183,6 +185,9 @@ static void limit_bus(void)
 	TEST_ASSERT(msix_state_equal(before, after), "the state has changed");
 	msix_state_free(before);
 	msix_state_free(after);
+	TEST_ASSERT_EQ(entry_read(m, &d[0], 0, ENTRY_CTRL), MASKED);
+	TEST_ASSERT_EQ(guest_read(m, d[0].pba, 8), 0);
+	TEST_ASSERT_EQ(m->nr_exits, 0);
 
 	/* If one slot was left, the table that had it has given it back. */
 	if (!err) {
@@ -198,7 +203,7 @@ static void limit_bus(void)
 		close(d[i].fd);
 	TEST_ASSERT(!kvm_msix_has_counters() || !debugfs_entries("kvm_msix", getpid()),
 		    "functions are left");
-	kvm_vm_free(vm);
+	msix_vm_free(m);
 	ksft_test_result_pass("ENOSPC after %u functions%s\n", nr, err ? "" : " and a table");
 }
 
