@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The same operations by many threads at once on what they share, without a
+ * model: the kernel's own checks judge (KASAN, lockdep, its log). Yet there are
+ * books: at the end all counters must agree, a new function must work, and
+ * nothing may be left.
+ */
+#include <pthread.h>
+
+#include "fuzz.h"
+
+#define DEVS	4
+#define EVENTS	8
+#define NR	66	/* vectors of each function */
+#define OTHERS	4	/* threads beside the vCPUs' */
+#define STRIDE	(BAR_SIZE / DEVS)
+
+static struct {
+	struct msix_vm *m;
+	int node;
+	int dev[DEVS];
+	int event[EVENTS];
+	bool stop;
+	u64 ops;
+} shared;
+
+struct thread {
+	pthread_t id;
+	struct rng r;
+	int cpu;	/* of the vCPU, or -1 */
+	int own;	/* a function that nobody else has */
+	u64 ops;
+};
+
+static int any_dev(struct thread *t)
+{
+	return READ_ONCE(shared.dev[pick(&t->r, DEVS)]);
+}
+
+static int any_event(struct thread *t)
+{
+	return READ_ONCE(shared.event[pick(&t->r, EVENTS)]);
+}
+
+static u32 any_gsi(struct thread *t)
+{
+	return 24 + pick(&t->r, 8) * (one_in(&t->r, 8) ? 500 : 1);
+}
+
+static u64 any_address(struct thread *t)
+{
+	return one_in(&t->r, 8) ? fuzz_tame_data(rnd(&t->r)) :
+				  MSI_ADDR(one_in(&t->r, 8) ? pick(&t->r, 256) : pick(&t->r, 2));
+}
+
+static void replace(int *slot, int fd)
+{
+	int old = __atomic_exchange_n(slot, fd, __ATOMIC_SEQ_CST);
+
+	if (old >= 0)
+		close(old);
+}
+
+static void do_create(struct thread *t)
+{
+	int fd;
+
+	if (!__msix_create(shared.m->vm->fd, NR, pick(&t->r, 2), &fd))
+		replace(&shared.dev[pick(&t->r, DEVS)], fd);
+}
+
+static void do_locate(struct thread *t)
+{
+	u64 base = BAR_GPA + pick(&t->r, DEVS) * STRIDE;
+
+	__msix_locate(any_dev(t), one_in(&t->r, 6) ? NOWHERE : base + pick(&t->r, 4) * 8,
+		      one_in(&t->r, 6) ? NOWHERE : base + 0x800 + pick(&t->r, 4) * 8);
+}
+
+static void do_bind(struct thread *t)
+{
+	struct kvm_msix_vector v[8];
+	u32 i, n = 1 + pick(&t->r, 8);
+
+	for (i = 0; i < n; i++) {
+		v[i].eventfd = one_in(&t->r, 3) ? -1 : any_event(t);
+		v[i].gsi = one_in(&t->r, 2) ? -1 : any_gsi(t);
+	}
+	__msix_bind(any_dev(t), pick(&t->r, 4), n, v);
+}
+
+static void do_unbind(struct thread *t)
+{
+	struct kvm_msix_vector v[NR];
+
+	memset(v, 0xff, sizeof(v));
+	__msix_bind(any_dev(t), 0, NR, v);
+}
+
+static void do_control(struct thread *t)
+{
+	__msix_control(any_dev(t), one_in(&t->r, 3) ? pick(&t->r, 4) << 14 : ENABLE);
+}
+
+static void do_reset(struct thread *t)
+{
+	__msix_reset(any_dev(t));
+}
+
+static void do_state(struct thread *t)
+{
+	struct msix_state *s = msix_state_alloc(NR);
+	u32 v;
+
+	__msix_get_state(any_dev(t), s);
+	for (v = 0; v < NR; v++) {
+		s->entry[v][0] = any_address(t);
+		s->entry[v][2] = fuzz_tame_data(pick(&t->r, 256));
+		s->entry[v][3] = pick(&t->r, 2);
+	}
+	s->pba[0] ^= 1 << pick(&t->r, 4);
+	__msix_set_state(any_dev(t), s);
+	msix_state_free(s);
+}
+
+static void do_routing(struct thread *t)
+{
+	struct kvm_irq_routing_entry e[4];
+	u32 i, n = pick(&t->r, 5);
+
+	for (i = 0; i < n; i++)
+		e[i] = msi_route(any_gsi(t), MSI_ADDR(pick(&t->r, 2)),
+				 fuzz_tame_data(pick(&t->r, 256)));
+	if (one_in(&t->r, 2))
+		__kvm_set_gsi_routing(shared.m->vm, n, e);
+	else
+		__msix_set_gsi_routing(any_dev(t), n, e);
+}
+
+static void do_irqfd(struct thread *t)
+{
+	__kvm_irqfd(shared.m->vm, any_event(t), any_gsi(t),
+		    one_in(&t->r, 2) ? KVM_IRQFD_FLAG_DEASSIGN : 0);
+}
+
+/* To these GSIs nobody else routes an irqchip's pin. */
+static void do_inject(struct thread *t)
+{
+	kvm_irq_pulse(shared.m->vm, any_gsi(t));
+}
+
+static void do_signal(struct thread *t)
+{
+	u64 n = pick(&t->r, 3);
+	u32 i;
+
+	for (i = pick(&t->r, 8); i < 8; i++)
+		if (write(any_event(t), &n, sizeof(n)) < 0)
+			break;
+}
+
+static void do_new_event(struct thread *t)
+{
+	replace(&shared.event[pick(&t->r, EVENTS)], event_create());
+}
+
+static void do_bad(struct thread *t)
+{
+	fuzz_bad_ioctl(&t->r, shared.node, t->own);
+}
+
+static void read_file(const char *dir, int id, const char *name)
+{
+	char path[80], text[512];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s%i-%i/%s", dir, getpid(), id, name);
+	fd = open(path, O_RDONLY);
+	if (fd < 0)
+		return;
+	while (read(fd, text, sizeof(text)) > 0)
+		;
+	close(fd);
+}
+
+static void do_debugfs(struct thread *t)
+{
+	read_file("/sys/kernel/debug/kvm_msix/", pick(&t->r, 12),
+		  one_in(&t->r, 2) ? "stats" : "table");
+}
+
+static void (*const kinds[])(struct thread *t) = {
+	do_create, do_locate, do_locate, do_bind, do_bind, do_bind, do_unbind, do_control,
+	do_control, do_control, do_reset, do_state, do_state, do_routing, do_irqfd, do_inject,
+	do_signal, do_signal, do_signal, do_signal, do_new_event, do_bad, do_debugfs,
+};
+
+/* A vCPU's thread. What the kernel leaves to the VMM is answered; lazily bound. */
+static void run_vcpu(struct thread *t)
+{
+	struct kvm_vcpu *vcpu = shared.m->vcpu[t->cpu];
+	struct guest_cpu *c = shared.m->cpu[t->cpu];
+	struct access a;
+	struct ucall uc;
+	u64 table;
+
+	table = BAR_GPA + pick(&t->r, DEVS) * STRIDE + pick(&t->r, 4) * 8;
+	fuzz_draw_access(&t->r, &a, table, one_in(&t->r, 4) ? 0x840 : 64);
+	fuzz_tame_access(&a, NOWHERE, 0);
+	if (one_in(&t->r, 2)) {
+		a = (struct access) { .insn = INSN_WRITE, .width = 4, .count = 1 };
+		a.gpa = table + pick(&t->r, 4) * 16 + ENTRY_CTRL;
+		a.val[0] = pick(&t->r, 2);
+	}
+	c->op = a.insn;
+	c->gva = a.gpa;
+	c->width = a.width;
+	c->count = a.count;
+	memcpy(c->val, a.val, sizeof(c->val));
+	memcpy(c->buf, a.buf, sizeof(c->buf));
+	for (;;) {
+		vcpu_run(vcpu);
+		if (vcpu->run->exit_reason != KVM_EXIT_MMIO)
+			break;
+		if (vcpu->run->mmio.is_write && one_in(&t->r, 2))
+			do_bind(t);
+	}
+	if (get_ucall(vcpu, &uc) != UCALL_SYNC)
+		fuzz_fail("a vCPU has stopped: exit reason %u (%s)", vcpu->run->exit_reason,
+			  exit_reason_str(vcpu->run->exit_reason));
+}
+
+static void *run_thread(void *arg)
+{
+	struct thread *t = arg;
+
+	fuzz_ioctl_init();
+	fuzz_kcov_thread();
+	TEST_ASSERT(!__msix_create(shared.m->vm->fd, 1, 0, &t->own), "CREATE");
+	while (!READ_ONCE(shared.stop)) {
+		if (t->cpu >= 0)
+			run_vcpu(t);
+		else
+			kinds[pick(&t->r, ARRAY_SIZE(kinds))](t);
+		t->ops++;
+		fuzz_kcov_collect();
+	}
+	close(t->own);
+	return NULL;
+}
+
+/* Whatever happened, a new function works. */
+static void check_alive(void)
+{
+	struct msix_dev d = msix_create(shared.m->vm, 1, 0);
+	struct msix_state *s = msix_state_alloc(1);
+	int event = event_create();
+	u64 before, tries;
+
+	s->control = ENABLE;
+	s->entry[0][0] = MSI_ADDR(1);
+	s->entry[0][2] = 0x66;
+	EXPECT_SAME("SET_STATE", 0, __msix_set_state(d.fd, s));
+	msix_locate(&d, BAR_GPA, BAR_GPA + 0x800);
+	msix_bind_one(&d, 0, event, -1);
+	shared.m->current_cpu = 1;
+	guest_nop(shared.m);
+	before = shared.m->cpu[1]->irqs[0x66];
+	event_signal(event);
+	for (tries = 0; tries < 100 && shared.m->cpu[1]->irqs[0x66] == before; tries++)
+		guest_nop(shared.m);
+	EXPECT_SAME("an interrupt afterwards", before + 1, shared.m->cpu[1]->irqs[0x66]);
+	close(d.fd);
+	close(event);
+	msix_state_free(s);
+}
+
+static void check_books(void)
+{
+	if (!kvm_msix_has_counters())
+		return;
+	EXPECT_SAME("events - latched - coalesced + kicks",
+		    kvm_msix_counter("events") - kvm_msix_counter("latched") -
+		    kvm_msix_counter("coalesced") + kvm_msix_counter("kicks"),
+		    kvm_msix_counter("delivered") + kvm_msix_counter("dropped"));
+}
+
+u64 fuzz_threads(u64 seed, u32 seconds)
+{
+	struct thread t[2 + OTHERS] = {};
+	u64 ops = 0;
+	u32 i;
+
+	shared.m = msix_vm_create(0, NULL);
+	vm_install_exception_handler(shared.m->vm, 0, guest_irq_handler);
+	msix_vm_add_cpu(shared.m, 0, fuzz_guest_code);
+	msix_vm_add_cpu(shared.m, 1, fuzz_guest_code);
+	msix_vcpu_run(shared.m, 0);
+	msix_vcpu_run(shared.m, 1);
+	shared.node = msix_open();
+	for (i = 0; i < DEVS; i++)
+		TEST_ASSERT(!__msix_create(shared.m->vm->fd, NR, i % 2, &shared.dev[i]), "CREATE");
+	for (i = 0; i < EVENTS; i++)
+		shared.event[i] = event_create();
+
+	for (i = 0; i < ARRAY_SIZE(t); i++) {
+		t[i].r.state = seed + i;
+		t[i].cpu = i < 2 ? i : -1;
+		TEST_ASSERT(!pthread_create(&t[i].id, NULL, run_thread, &t[i]), "pthread_create");
+	}
+	sleep(seconds);
+	WRITE_ONCE(shared.stop, true);
+	for (i = 0; i < ARRAY_SIZE(t); i++) {
+		pthread_join(t[i].id, NULL);
+		ops += t[i].ops;
+	}
+
+	check_books();
+	for (i = 0; i < DEVS; i++)
+		replace(&shared.dev[i], -1);
+	for (i = 0; i < EVENTS; i++)
+		replace(&shared.event[i], -1);
+	check_alive();
+	EXPECT_SAME("functions left in debugfs", 0, debugfs_entries("kvm_msix", getpid()));
+	close(shared.node);
+	msix_vm_free(shared.m);
+	return ops;
+}
