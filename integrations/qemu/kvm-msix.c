@@ -30,6 +30,7 @@
 #include "qemu/bitmap.h"
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
+#include "qemu/range.h"
 #include "standard-headers/asm-x86/kvm_para.h"
 #include "sysemu/kvm_int.h"
 #include "sysemu/sysemu.h"
@@ -871,6 +872,43 @@ void vfio_kvm_msix_reset(VFIOPCIDevice *vdev)
     trace_vfio_kvm_msix_reset(vdev->vbasedev.name);
     vfio_kvm_msix_must(k, "reset MSI-X",
                        vfio_kvm_msix_ioctl(k, KVM_MSIX_RESET, &reset));
+}
+
+/* Does a write to configuration space set @bit of the byte at @where? */
+static bool vfio_kvm_msix_sets(uint32_t addr, uint32_t val, int len,
+                               uint32_t where, uint8_t bit)
+{
+    return range_covers_byte(addr, len, where) &&
+           val >> (where - addr) * 8 & bit;
+}
+
+/*
+ * VFIO resets the device when this write gets there, and has its own MSI-X as
+ * before when that is done.  So what the guest sees of it is reset here, and
+ * before: then nothing of the device's is bound, as after any clear of Enable.
+ */
+void vfio_kvm_msix_flr(VFIOPCIDevice *vdev, uint32_t addr, uint32_t val,
+                       int len)
+{
+    PCIDevice *pdev = &vdev->pdev;
+    uint8_t exp = pdev->exp.exp_cap;
+    uint8_t af = pci_find_capability(pdev, PCI_CAP_ID_AF);
+
+    if (!vfio_kvm_msix_active(vdev) || !vdev->has_flr) {
+        return;
+    }
+    if ((exp &&
+         pci_get_long(pdev->config + exp + PCI_EXP_DEVCAP) &
+         PCI_EXP_DEVCAP_FLR &&
+         vfio_kvm_msix_sets(addr, val, len, exp + PCI_EXP_DEVCTL + 1,
+                            PCI_EXP_DEVCTL_BCR_FLR >> 8)) ||
+        (af &&
+         pci_get_byte(pdev->config + af + PCI_AF_CAP) & PCI_AF_CAP_FLR &&
+         vfio_kvm_msix_sets(addr, val, len, af + PCI_AF_CTRL,
+                            PCI_AF_CTRL_FLR))) {
+        vfio_pci_write_config(pdev, pdev->msix_cap + PCI_MSIX_FLAGS, 0, 2);
+        vfio_kvm_msix_reset(vdev);
+    }
 }
 
 void vfio_kvm_msix_save(VFIOPCIDevice *vdev)

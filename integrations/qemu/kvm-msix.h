@@ -25,6 +25,10 @@ void vfio_kvm_msix_enable(VFIOPCIDevice *vdev);
 void vfio_kvm_msix_disable(VFIOPCIDevice *vdev);
 void vfio_kvm_msix_reset(VFIOPCIDevice *vdev);
 
+/* A write to config space, on its way to the device: does it reset that? */
+void vfio_kvm_msix_flr(VFIOPCIDevice *vdev, uint32_t addr, uint32_t val,
+                       int len);
+
 /* Message Control is what QEMU's config space says, now. */
 void vfio_kvm_msix_control(VFIOPCIDevice *vdev);
 
@@ -53,6 +57,8 @@ static inline void vfio_kvm_msix_finalize(VFIOPCIDevice *vdev) {}
 static inline void vfio_kvm_msix_enable(VFIOPCIDevice *vdev) {}
 static inline void vfio_kvm_msix_disable(VFIOPCIDevice *vdev) {}
 static inline void vfio_kvm_msix_reset(VFIOPCIDevice *vdev) {}
+static inline void vfio_kvm_msix_flr(VFIOPCIDevice *vdev, uint32_t addr,
+                                     uint32_t val, int len) {}
 static inline void vfio_kvm_msix_control(VFIOPCIDevice *vdev) {}
 static inline void vfio_kvm_msix_save(VFIOPCIDevice *vdev) {}
 static inline void vfio_kvm_msix_load(VFIOPCIDevice *vdev) {}
