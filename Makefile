@@ -17,6 +17,8 @@ In an emulated machine, on Debian 12 (as root, who can install packages):
   make check-kvm       KVM's own selftests, without and with the module
   make check-debug     the kselftests in kernels that look for mistakes
   make stress          races, scale and kills in their long form, on both kernels
+  make conformance     what a guest sees, point by point, with the table in the
+                       device, in QEMU and in the kernel, side by side
   make qemu            build QEMU with kvm_msix, and say where it is
   make setup           only install the packages that these need
 
@@ -94,6 +96,9 @@ check-debug: setup
 stress: setup
 	@tools/testing/stress
 
+conformance: setup
+	@tools/testing/conformance/conformance
+
 qemu: setup
 	@integrations/qemu/build
 
@@ -107,3 +112,4 @@ help:
 
 .PHONY: all module tool check-kdir install dkms overlay setup demo check \
 	bench bench-check check-kvm check-debug stress qemu clean help
+	conformance qemu clean help
