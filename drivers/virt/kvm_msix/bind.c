@@ -81,7 +81,7 @@ int kvm_msix_bind(struct kvm_msix_device *dev, u32 first, u32 count,
 
 	lockdep_assert_held(&dev->lock);
 
-	hooks = kvcalloc(count, sizeof(*hooks), GFP_KERNEL_ACCOUNT);
+	hooks = kvcalloc(count, sizeof(*hooks), KVM_MSIX_GFP);
 	if (!hooks)
 		return -ENOMEM;
 

@@ -312,7 +312,7 @@ struct kvm_msix_hook *kvm_msix_hook(struct kvm_msix_vec *vec, int fd)
 
 	lockdep_assert_held(&vec->dev->lock);
 
-	hook = kzalloc(sizeof(*hook), GFP_KERNEL_ACCOUNT);
+	hook = kzalloc(sizeof(*hook), KVM_MSIX_GFP);
 	if (!hook)
 		return ERR_PTR(-ENOMEM);
 

@@ -31,7 +31,7 @@ static int alloc_storage(struct kvm_msix_device *dev, u32 nr)
 	u32 pba_size = PAGE_ALIGN(kvm_msix_pba_size(nr));
 
 	dev->storage = __vmalloc(table_size + pba_size,
-				 GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+				 KVM_MSIX_GFP | __GFP_ZERO);
 	if (!dev->storage)
 		return -ENOMEM;
 	kvm_msix_core_init(&dev->core, nr, dev->storage,
@@ -43,7 +43,7 @@ static int alloc_vecs(struct kvm_msix_device *dev, u32 nr)
 {
 	u32 v;
 
-	dev->vecs = kvcalloc(nr, sizeof(*dev->vecs), GFP_KERNEL_ACCOUNT);
+	dev->vecs = kvcalloc(nr, sizeof(*dev->vecs), KVM_MSIX_GFP);
 	if (!dev->vecs)
 		return -ENOMEM;
 	for (v = 0; v < nr; v++) {
@@ -63,7 +63,7 @@ static struct kvm_msix_device *alloc_device(struct file *vm_file, u32 nr,
 	struct kvm_msix_device *dev;
 	int err = -ENOMEM;
 
-	dev = kzalloc(sizeof(*dev), GFP_KERNEL_ACCOUNT);
+	dev = kzalloc(sizeof(*dev), KVM_MSIX_GFP);
 	if (!dev)
 		return ERR_PTR(-ENOMEM);
 	mutex_init(&dev->lock);
@@ -71,11 +71,10 @@ static struct kvm_msix_device *alloc_device(struct file *vm_file, u32 nr,
 	dev->vm_file = vm_file;
 	dev->kvm = vm_file->private_data;
 
-	dev->stats = alloc_percpu_gfp(struct kvm_msix_stats,
-				      GFP_KERNEL_ACCOUNT);
+	dev->stats = alloc_percpu_gfp(struct kvm_msix_stats, KVM_MSIX_GFP);
 	if (!dev->stats)
 		goto err_free;
-	dev->bound = bitmap_zalloc(nr, GFP_KERNEL_ACCOUNT);
+	dev->bound = bitmap_zalloc(nr, KVM_MSIX_GFP);
 	if (!dev->bound)
 		goto err_stats;
 	err = alloc_storage(dev, nr);
@@ -84,7 +83,7 @@ static struct kvm_msix_device *alloc_device(struct file *vm_file, u32 nr,
 	err = alloc_vecs(dev, nr);
 	if (err)
 		goto err_storage;
-	dev->id = ida_alloc(&ids, GFP_KERNEL_ACCOUNT);
+	dev->id = ida_alloc(&ids, KVM_MSIX_GFP);
 	if (dev->id < 0) {
 		err = dev->id;
 		goto err_vecs;
@@ -238,7 +237,7 @@ static int run_set_gsi_routing(void *ctx, void *arg)
 		return -EINVAL;
 
 	entries = kvcalloc(routing->nr + KVM_MAX_IRQ_ROUTES, sizeof(*entries),
-			   GFP_KERNEL_ACCOUNT);
+			   KVM_MSIX_GFP);
 	if (!entries)
 		return -ENOMEM;
 	if (copy_from_user(entries, u64_to_user_ptr(routing->entries),

@@ -45,6 +45,9 @@ struct kvm_msix_window;
 
 #define KVM_MSIX_NO_GSI		(-1)
 
+/* Charged to the caller. Where there is none, its errno is the message. */
+#define KVM_MSIX_GFP		(GFP_KERNEL_ACCOUNT | __GFP_NOWARN)
+
 /**
  * struct kvm_msix_stats - Counters of one CPU, for debugfs
  * @reads: guest reads of table and PBA that were answered

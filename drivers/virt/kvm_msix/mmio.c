@@ -255,7 +255,7 @@ static struct kvm_msix_window *open_window(struct kvm_msix_device *dev,
 	if (occupied(dev, gpa, size))
 		return ERR_PTR(-EEXIST);
 
-	w = kzalloc(sizeof(*w), GFP_KERNEL_ACCOUNT);
+	w = kzalloc(sizeof(*w), KVM_MSIX_GFP);
 	if (!w)
 		return ERR_PTR(-ENOMEM);
 	w->dev = dev;

@@ -81,7 +81,7 @@ struct kvm_msix_vm *kvm_msix_vm_get(struct kvm *kvm)
 	mutex_lock(&vms_lock);
 	vm = find_vm(kvm);
 	if (!vm) {
-		vm = kzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
+		vm = kzalloc(sizeof(*vm), KVM_MSIX_GFP);
 		if (!vm)
 			goto out;
 		kvm_get_kvm(kvm);
@@ -311,7 +311,7 @@ static struct kvm_irq_routing_table *alloc_table(u32 nr_gsis)
 {
 	struct kvm_irq_routing_table *table;
 
-	table = kzalloc(struct_size(table, map, nr_gsis), GFP_KERNEL_ACCOUNT);
+	table = kzalloc(struct_size(table, map, nr_gsis), KVM_MSIX_GFP);
 	if (table)
 		table->nr_rt_entries = nr_gsis;
 	return table;
@@ -407,7 +407,7 @@ int kvm_msix_gsi_reserve(struct kvm_msix_vec *vec, int gsi)
 
 	mutex_lock(&vm->lock);
 	if (gsi != KVM_MSIX_NO_GSI && gsi != vec->gsi) {
-		err = xa_insert(&vm->gsis, gsi, vec, GFP_KERNEL_ACCOUNT);
+		err = xa_insert(&vm->gsis, gsi, vec, KVM_MSIX_GFP);
 		if (err)
 			goto out;
 		err = make_room(vm->kvm, gsi);

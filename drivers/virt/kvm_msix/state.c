@@ -26,7 +26,7 @@ static int alloc_image(struct image *image, u32 nr)
 	image->table_size = kvm_msix_table_size(nr);
 	image->pba_size = kvm_msix_pba_size(nr);
 	image->table = kvzalloc(image->table_size + image->pba_size,
-				GFP_KERNEL_ACCOUNT);
+				KVM_MSIX_GFP);
 	if (!image->table)
 		return -ENOMEM;
 	image->pba = (void *)image->table + image->table_size;
