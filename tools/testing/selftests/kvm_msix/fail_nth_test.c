@@ -54,6 +54,7 @@ struct world {
 	int event;
 	int spare[RANGE];
 	struct kvm_msix_vector range[RANGE];
+	u64 seen[256];		/* interrupts */
 };
 
 static const struct kvm_irq_routing_entry vmm_routes[] = {
@@ -67,6 +68,7 @@ static void build(struct world *w)
 {
 	int i;
 
+	memset(w->seen, 0, sizeof(w->seen));
 	w->m = msix_vm_create(1, NULL);
 	w->d = msix_create(w->m->vm, NR, 0);
 	w->before = msix_state_alloc(NR);
@@ -93,18 +95,8 @@ static void demolish(struct world *w)
 
 static bool arrives(struct world *w, u8 vector)
 {
-	static u64 seen[256];
-	u64 now;
-
 	guest_nop(w->m);
-	now = READ_ONCE(w->m->cpu[0]->irqs[vector]);
-	/* A new VM counts from 0. */
-	if (now < seen[vector])
-		seen[vector] = 0;
-	if (now != seen[vector] + 1)
-		return false;
-	seen[vector] = now;
-	return true;
+	return READ_ONCE(w->m->cpu[0]->irqs[vector]) == ++w->seen[vector];
 }
 
 /* All is as build() left it. */
