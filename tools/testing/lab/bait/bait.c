@@ -55,7 +55,8 @@ static void out_of_bounds(void)
 {
 	static u32 four[4];
 
-	WRITE_ONCE(four[READ_ONCE(zero) + 4], 1);
+	/* The address of one element more could be taken. */
+	WRITE_ONCE(four[READ_ONCE(zero) + 5], 1);
 }
 
 static DEFINE_MUTEX(a);
