@@ -78,6 +78,18 @@ TEST_F(bind, eventfd)
 	close(mine);
 }
 
+/* Before 6.17 KVM takes a bound eventfd, but behind the vector: it has the events. */
+TEST_F(bind, irqfd_afterwards)
+{
+	int err = __kvm_irqfd(self->w.vm, self->w.event, 20, 0);
+
+	EXPECT_TRUE(!err || err == EBUSY);
+	event_signal(self->w.event);
+	EXPECT_TRUE(msix_pending(&self->w.d, 0));
+	msix_reset(&self->w.d);
+	EXPECT_EQ(0, __msix_set_state(self->w.d.fd, self->w.before));
+}
+
 TEST_F(bind, gsi)
 {
 	struct kvm_msix_vector twice[] = { { -1, 70 }, { -1, 70 } };

@@ -75,6 +75,8 @@ static u64 draw_address(struct rng *r, struct fuzz_vm *vm)
 		return MSI_ADDR(FUZZ_IDLE_CPU);
 	case 4:
 		return (u64)pick(r, 0x1000) << 20;
+	case 5:
+		return MSI_ADDR(0xff);
 	default:
 		return MSI_ADDR(pick(r, 2));
 	}
@@ -82,12 +84,14 @@ static u64 draw_address(struct rng *r, struct fuzz_vm *vm)
 
 static u32 draw_data(struct rng *r)
 {
-	return fuzz_tame_data(one_in(r, 8) ? rnd(r) : pick(r, 256));
+	u32 mode = one_in(r, 8) ? pick(r, 8) : 0;
+
+	return fuzz_tame_data(one_in(r, 8) ? rnd(r) : MSI_MODE(mode) | pick(r, 256));
 }
 
 static int draw_gsi(struct rng *r)
 {
-	static const int often[] = { -1, -1, -1, -1, -1, 24, 25, 30, 50, 63, 64, 1000 };
+	static const int often[] = { -1, -1, -1, 24, 25, 30, 50, 63, 64, 1000 };
 
 	switch (pick(r, 16)) {
 	case 0:
@@ -338,9 +342,15 @@ static void op_bind(struct world *w, struct rng *r)
 
 	if (one_in(r, 12)) {
 		want = EINVAL;
-		switch (pick(r, 5)) {
+		switch (pick(r, 6)) {
 		case 0:
 			args.count = 0;
+			break;
+		case 4:
+			/* The end of the range wraps. */
+			args.count = -args.first - pick(r, 2);
+			if (args.count <= d->m.nr)
+				args.count = -1;
 			break;
 		case 1:
 			args.first = d->m.nr + pick(r, 2) * pick(r, 0x7fffffff);
@@ -650,10 +660,23 @@ static void op_kvm_routing(struct world *w, struct rng *r)
 		     __kvm_set_gsi_routing(vm->m ? vm->m->vm : vm->bare, nr, e));
 }
 
+/* Mostly one that a vector has. */
+static u32 draw_inject_gsi(struct fuzz_vm *vm, struct rng *r)
+{
+	u32 first = pick(r, FUZZ_GSIS), i, gsi;
+
+	for (i = 0; i < FUZZ_GSIS && !one_in(r, 4 * FUZZ_GSIS); i++) {
+		gsi = (first + i) % FUZZ_GSIS;
+		if (vm->owner[gsi])
+			return gsi;
+	}
+	return one_in(r, 8) ? pick(r, 24) : draw_msi_gsi(r);
+}
+
 static void op_inject(struct world *w, struct rng *r)
 {
 	struct fuzz_vm *vm = w->vm[0];
-	u32 gsi = one_in(r, 8) ? pick(r, 24) : draw_msi_gsi(r);
+	u32 gsi = draw_inject_gsi(vm, r);
 
 	if (vm->route[gsi].kind == ROUTE_CHIP)
 		return;
