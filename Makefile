@@ -19,6 +19,8 @@ In an emulated machine, on Debian 12 (as root, who can install packages):
   make stress          races, scale and kills in their long form, on both kernels
   make conformance     what a guest sees, point by point, with the table in the
                        device, in QEMU and in the kernel, side by side
+  make fuzz            random operations for SECONDS=600, against a model;
+                       says what code they reached
   make qemu            build QEMU with kvm_msix, and say where it is
   make setup           only install the packages that these need
 
@@ -99,6 +101,9 @@ stress: setup
 conformance: setup
 	@tools/testing/conformance/conformance
 
+fuzz: setup
+	@tools/testing/fuzz $(SECONDS) $(SEED)
+
 qemu: setup
 	@integrations/qemu/build
 
@@ -111,5 +116,5 @@ help:
 	@echo "$$HELP"
 
 .PHONY: all module tool check-kdir install dkms overlay setup demo check \
-	bench bench-check check-kvm check-debug stress qemu clean help
-	conformance qemu clean help
+	bench bench-check check-kvm check-debug stress conformance fuzz qemu clean \
+	help
