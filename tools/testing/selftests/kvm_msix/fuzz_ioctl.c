@@ -144,7 +144,7 @@ const char *fuzz_bad_ioctl(struct rng *r, int node, int dev)
 	for (i = 0; i < PAGE; i++)
 		arg[i] = rnd(r);
 	at = arg;
-	switch (pick(r, 9)) {
+	switch (pick(r, 10)) {
 	case 0:
 		what = "unknown number";
 		cmd = unknown_cmd(r);
@@ -193,6 +193,13 @@ const char *fuzz_bad_ioctl(struct rng *r, int node, int dev)
 	case 7:
 		what = "bad pointer";
 		at = fuzz_bad_pointer(r, size);
+		want = EFAULT;
+		break;
+	case 8:
+		what = "tail that is not there";
+		i = size + pick(r, 64);
+		at = fuzz_tight(0, i);
+		size = i + 1 + pick(r, 100);
 		want = EFAULT;
 		break;
 	default:
