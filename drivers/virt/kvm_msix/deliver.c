@@ -180,9 +180,12 @@ static __always_inline void send(struct kvm_msix_vec *vec)
 {
 	struct kvm_msix_device *dev = vec->dev;
 	u32 v = vec->index;
-	struct kvm_msix_message *m = message_of(vec, v);
+	struct kvm_msix_message *m;
 	int r = -EINVAL;
 
+	lockdep_assert_held(&vec->lock);
+
+	m = message_of(vec, v);
 	if (likely(m->valid))
 		r = inject(dev->kvm, &m->route);
 	if (unlikely(r < 0))
@@ -200,8 +203,6 @@ static __always_inline void send(struct kvm_msix_vec *vec)
  */
 void kvm_msix_send_locked(struct kvm_msix_vec *vec)
 {
-	lockdep_assert_held(&vec->lock);
-
 	send(vec);
 }
 
