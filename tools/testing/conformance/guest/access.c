@@ -210,7 +210,7 @@ const struct point access_points[] = {
 	{ "6.2 a misaligned read gives all ones (choice)", 0,
 	  misaligned_reads },
 	{ "6.3 a misaligned write across the table's end changes nothing in it (choice)",
-	  0, across_the_end },
+	  END_IN_PAGE, across_the_end },
 	{ "7.1 a quadword write changes both halves of the address", EVENTS,
 	  address_in_one_write },
 	{ "7.2 a quadword write of data and control unmasks with the new data",

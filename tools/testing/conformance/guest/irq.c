@@ -215,7 +215,7 @@ static u64 clamp(u64 val, u64 low, u64 high)
 
 void set_slowest_us(u64 us)
 {
-	patience = clamp(100 * us, 500000, 3000000);
+	patience = clamp(100 * us, 1000000, 5000000);
 	quiet = clamp(2 * us, 2000, 20000);
 }
 

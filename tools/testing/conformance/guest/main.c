@@ -142,9 +142,12 @@ static const char *missing(unsigned int needs)
 		{ IO_EVENTS, "its registers are not in I/O space" },
 		{ FLR, "the device has no function-level reset" },
 		{ X2APIC, "the CPU has no x2APIC" },
+		{ END_IN_PAGE,
+		  "the table ends with its page, where one access becomes two" },
 		{ EXPECTED_NR, "nobody says how many there should be" },
 	};
-	u32 gap = fn.pba_offset - fn.table_offset - fn.nr * ENTRY_LEN;
+	u32 end = fn.table_offset + fn.nr * ENTRY_LEN;
+	u32 gap = fn.pba_offset - end;
 	unsigned int have = 0, i;
 
 	have |= device->raise ? EVENTS : 0;
@@ -157,6 +160,7 @@ static const char *missing(unsigned int needs)
 	have |= device->raise_by_io ? IO_EVENTS : 0;
 	have |= has_flr() ? FLR : 0;
 	have |= has_x2apic() ? X2APIC : 0;
+	have |= end % 4096 ? END_IN_PAGE : 0;
 	have |= expected_nr ? EXPECTED_NR : 0;
 	for (i = 0; i < ARRAY_SIZE(reasons); i++)
 		if (needs & ~have & reasons[i].need)

@@ -27,6 +27,7 @@ enum need {
 	X2APIC = 1 << 9,
 	EXPECTED_NR = 1 << 10,	/* told how many vectors there should be */
 	IMPOSSIBLE = 1 << 11,	/* MSI-X events while MSI-X is disabled */
+	END_IN_PAGE = 1 << 12,	/* the table does not end where its page does */
 };
 
 struct point {
