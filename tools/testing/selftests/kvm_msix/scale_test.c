@@ -238,9 +238,10 @@ static void limit_files(void)
 
 /*
  * Memory. Counted are the objects in the caches that the module allocates from,
- * after those kept by each CPU were given back (shrink). The rest of the
- * machine is idle: what it adds or takes is far below one object for every
- * four functions. A function has at least one object of each kind.
+ * after those kept by each CPU were given back (shrink). A function has at least
+ * one object of each kind, save the windows of the table: every second has one.
+ * What the rest of the machine, which idles, makes of a count is below that: up
+ * to 205 objects were seen in kmalloc-96, five slabs that a CPU keeps.
  */
 struct cache {
 	char name[64];
@@ -260,25 +261,13 @@ static bool is_ours(const char *name)
 	       !strcmp(name, "radix_tree_node");
 }
 
-static void flush_cache(const char *name)
-{
-	char path[128];
-	int fd;
-
-	snprintf(path, sizeof(path), "/sys/kernel/slab/%s/shrink", name);
-	fd = open(path, O_WRONLY);
-	if (fd < 0)
-		return;
-	TEST_ASSERT(write(fd, "1", 1) == 1, "%s: %s", path, strerror(errno));
-	close(fd);
-}
-
 static void read_caches(struct memory *mem)
 {
 	char line[512];
 	struct cache *c;
 	FILE *f;
 
+	mem->nr = 0;
 	f = fopen("/proc/slabinfo", "r");
 	while (f && fgets(line, sizeof(line), f)) {
 		c = &mem->cache[mem->nr];
@@ -291,18 +280,49 @@ static void read_caches(struct memory *mem)
 		fclose(f);
 }
 
-/* What is freed by RCU, by work or when a file's last user returns, is gone by then. */
-static void measure(struct memory *mem)
+/*
+ * What is free in the slabs that a CPU keeps counts as used. Give these slabs
+ * back, and do not allocate on the way: each file is open before the first is
+ * written, and sysfs copies what is written, so that is as long as it can be:
+ * 8 objects a slab, where it would be 512 for "1".
+ */
+static void flush_caches(const struct memory *mem)
 {
+	static const char shrink[4095] = "1";
+	int fd[ARRAY_SIZE(mem->cache)];
+	char path[128];
 	u32 i;
 
-	sleep(1);
-	mem->nr = 0;
-	read_caches(mem);
+	for (i = 0; i < mem->nr; i++) {
+		snprintf(path, sizeof(path), "/sys/kernel/slab/%s/shrink", mem->cache[i].name);
+		fd[i] = open(path, O_WRONLY);
+	}
 	for (i = 0; i < mem->nr; i++)
-		flush_cache(mem->cache[i].name);
-	mem->nr = 0;
+		TEST_ASSERT(fd[i] < 0 || write(fd[i], shrink, sizeof(shrink)) == sizeof(shrink),
+			    "shrink %s: %s", mem->cache[i].name, strerror(errno));
+	for (i = 0; i < mem->nr; i++)
+		if (fd[i] >= 0)
+			close(fd[i]);
+}
+
+/*
+ * What is freed by RCU, by work or when a file's last user returns, is gone by
+ * then. An allocation while this looks makes a cache seem fuller, never emptier:
+ * the least of what is seen is the truth.
+ */
+static void measure(struct memory *mem)
+{
+	struct memory again;
+	u32 i, n;
+
+	sleep(1);
 	read_caches(mem);
+	for (n = 0; n < 4; n++) {
+		flush_caches(mem);
+		read_caches(&again);
+		for (i = 0; i < mem->nr; i++)
+			mem->cache[i].objects = min(mem->cache[i].objects, again.cache[i].objects);
+	}
 	mem->available_kb = leak_number("/proc/meminfo", "MemAvailable");
 	mem->percpu_kb = leak_number("/proc/meminfo", "Percpu");
 }
@@ -318,7 +338,7 @@ static void expect_no_growth(const struct memory *before, const struct memory *a
 	for (i = 0; i < before->nr; i++) {
 		TEST_ASSERT(!strcmp(before->cache[i].name, after->cache[i].name), "/proc/slabinfo");
 		grown = after->cache[i].objects - before->cache[i].objects;
-		TEST_ASSERT(grown < functions / 4, "%ld more objects in %s by %u functions", grown,
+		TEST_ASSERT(grown < functions * 2 / 5, "%ld more objects in %s by %u functions", grown,
 			    before->cache[i].name, functions);
 	}
 	/* The counters of a function are 80 bytes for each CPU; pages count. */
