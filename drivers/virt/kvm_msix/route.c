@@ -162,11 +162,29 @@ static bool same_message(const struct kvm_kernel_irq_routing_entry *a,
 	       a->msi.data == b->msi.data;
 }
 
+/* Take an entry off its list. */
+static void take_off(struct kvm_msix_vm *vm,
+		     struct kvm_kernel_irq_routing_entry *entry)
+{
+	hlist_del_rcu(&entry->link);
+	bury(vm, entry);
+}
+
+static struct kvm_kernel_irq_routing_entry *first_of(struct hlist_head *list)
+{
+	return hlist_entry_safe(list->first,
+				struct kvm_kernel_irq_routing_entry, link);
+}
+
 /*
  * Make a GSI's list hold exactly one entry with the message of @want, or
  * nothing if that is NULL. Whatever else is on it, by the VMM's own
  * KVM_SET_GSI_ROUTING, goes. A reader never finds the list empty while one
  * message is replaced by another.
+ *
+ * Nor does it find more than KVM_NR_IRQCHIPS: kvm_irq_map_gsi() copies what it
+ * finds to an array of that length, and the VMM's can be as many. So all of
+ * them but one go before ours comes.
  *
  * There is nobody to report a failure to: a guest's write must take effect. So
  * these few bytes are allocated without fail.
@@ -177,7 +195,7 @@ static bool set_route(struct kvm_msix_vm *vm, int gsi,
 		      const struct kvm_kernel_irq_routing_entry *want)
 {
 	struct kvm_irq_routing_table *table = table_of(vm->kvm);
-	struct kvm_kernel_irq_routing_entry *old, *new;
+	struct kvm_kernel_irq_routing_entry *old, *entry;
 	struct hlist_node *next;
 	struct hlist_head *list;
 	bool changed = false;
@@ -188,28 +206,26 @@ static bool set_route(struct kvm_msix_vm *vm, int gsi,
 		return false;
 	list = &table->map[gsi];
 
-	old = hlist_entry_safe(list->first,
-			       struct kvm_kernel_irq_routing_entry, link);
-	if (want && !(old && same_message(old, want))) {
-		new = kmalloc(sizeof(*new), GFP_KERNEL_ACCOUNT | __GFP_NOFAIL);
-		*new = *want;
-		new->gsi = gsi;
-		new->set = kvm_msix_set_msi;
-		hlist_add_head_rcu(&new->link, list);
-		want = new;
-		changed = true;
-	} else if (want) {
-		want = old;
-	}
-
-	hlist_for_each_entry_safe(old, next, list, link) {
-		if (old == want)
+	old = first_of(list);
+	hlist_for_each_entry_safe(entry, next, list, link) {
+		if (entry == old)
 			continue;
-		hlist_del_rcu(&old->link);
-		bury(vm, old);
+		take_off(vm, entry);
 		changed = true;
 	}
-	return changed;
+	if (want ? old && same_message(old, want) : !old)
+		return changed;
+
+	if (want) {
+		entry = kmalloc(sizeof(*entry), GFP_KERNEL_ACCOUNT | __GFP_NOFAIL);
+		*entry = *want;
+		entry->gsi = gsi;
+		entry->set = kvm_msix_set_msi;
+		hlist_add_head_rcu(&entry->link, list);
+	}
+	if (old)
+		take_off(vm, old);
+	return true;
 }
 
 /* The vector's bind is done: it has its new GSI. Return: whether it is another. */

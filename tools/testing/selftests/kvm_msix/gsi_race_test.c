@@ -19,6 +19,7 @@
 #define VEC	0x50	/* and the next one */
 #define VMMS	0x60
 #define ROUNDS	300
+#define FULL_ROUNDS	2000
 #define TABLE	BAR_GPA
 #define PBA	(BAR_GPA + 0x8000)
 
@@ -202,6 +203,63 @@ TEST_F_TIMEOUT(gsi_race, bind_fails, 300)
 	before = self->m->cpu[0]->irqs[VEC];
 	kvm_irq_pulse(self->m->vm, GSI);
 	EXPECT_EQ(before + 1, msix_irqs(self->m, 0, VEC, before + 1));
+	close(other.fd);
+}
+
+static void *pulse_thread(void *arg)
+{
+	struct msix_vm *m = arg;
+
+	while (!READ_ONCE(*GUEST_VAR(m, stop)))
+		kvm_irq_pulse(m->vm, OTHER);
+	return NULL;
+}
+
+/*
+ * KVM copies the entries of a GSI to its stack, where it has room for as many as
+ * there are irqchips, and so many the VMM may put there. That ours takes their
+ * place shall not make it one more, ever: KVM does not look.
+ */
+TEST_F_TIMEOUT(gsi_race, full_list, 300)
+{
+	struct kvm_irq_routing_entry table[KVM_NR_IRQCHIPS] = {
+		{ .u.irqchip = { KVM_IRQCHIP_PIC_MASTER, 3 } },
+		{ .u.irqchip = { KVM_IRQCHIP_PIC_SLAVE, 3 } },
+		{ .u.irqchip = { KVM_IRQCHIP_IOAPIC, 20 } },
+	};
+	struct kvm_irqchip pic = { .chip_id = KVM_IRQCHIP_PIC_MASTER };
+	struct msix_dev other = msix_create(self->m->vm, 1, 0);
+	struct msix_state *s = msix_state_alloc(1);
+	pthread_t pulser;
+	u64 before;
+	int i;
+
+	for (i = 0; i < KVM_NR_IRQCHIPS; i++) {
+		table[i].gsi = OTHER;
+		table[i].type = KVM_IRQ_ROUTING_IRQCHIP;
+	}
+	/* The guest knows nothing of a PIC, whose first vector is 0. */
+	vm_ioctl(self->m->vm, KVM_GET_IRQCHIP, &pic);
+	pic.chip.pic.imr = 0xff;
+	vm_ioctl(self->m->vm, KVM_SET_IRQCHIP, &pic);
+	s->entry[0][0] = MSI_ADDR(0);
+	s->entry[0][2] = VEC + 3;
+	ASSERT_EQ(0, __msix_set_state(other.fd, s));
+	msix_state_free(s);
+	msix_bind_one(&other, 0, -1, OTHER);
+
+	ASSERT_EQ(0, pthread_create(&pulser, NULL, pulse_thread, self->m));
+	for (i = 0; i < FULL_ROUNDS; i++) {
+		EXPECT_EQ(0, __kvm_set_gsi_routing(self->m->vm, KVM_NR_IRQCHIPS, table));
+		msix_control(&other, ENABLE);
+	}
+	WRITE_ONCE(*GUEST_VAR(self->m, stop), 1);
+	pthread_join(pulser, NULL);
+
+	/* They are gone, ours is there. */
+	before = msix_irqs(self->m, 0, VEC + 3, 0);
+	kvm_irq_pulse(self->m->vm, OTHER);
+	EXPECT_EQ(before + 1, msix_irqs(self->m, 0, VEC + 3, before + 1));
 	close(other.fd);
 }
 
