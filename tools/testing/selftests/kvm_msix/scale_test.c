@@ -338,8 +338,8 @@ static void expect_no_growth(const struct memory *before, const struct memory *a
 	for (i = 0; i < before->nr; i++) {
 		TEST_ASSERT(!strcmp(before->cache[i].name, after->cache[i].name), "/proc/slabinfo");
 		grown = after->cache[i].objects - before->cache[i].objects;
-		TEST_ASSERT(grown < functions * 2 / 5, "%ld more objects in %s by %u functions", grown,
-			    before->cache[i].name, functions);
+		TEST_ASSERT(grown < functions * 2 / 5, "%ld more objects in %s by %u functions",
+			    grown, before->cache[i].name, functions);
 	}
 	/* The counters of a function are 80 bytes for each CPU; pages count. */
 	grown = after->percpu_kb - before->percpu_kb;
