@@ -34,7 +34,7 @@ KVER    := $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' \
 	   $(KDIR)/include/generated/utsrelease.h 2>/dev/null)
 BUILD   := build/$(KVER)
 SUBDIR  := drivers/virt/kvm_msix
-SOURCES := $(wildcard $(SUBDIR)/*.[ch] $(SUBDIR)/Makefile include/uapi/linux/*.h)
+SOURCES := $(wildcard $(SUBDIR)/*.[ch] $(SUBDIR)/compat/*.h $(SUBDIR)/Makefile include/uapi/linux/*.h)
 
 # The object files of one kernel are not those of another: each has a copy of
 # the sources of its own under build/.

@@ -19,6 +19,9 @@
  *    events, two messages.
  *  - The guest chooses offset and value. Offsets are checked by
  *    kvm_msix_access_ok() before anything else sees them.
+ *  - A shared table is not believed to be the same when looked at twice. What is
+ *    decided and what is sent come from one copy of an entry, and what the
+ *    guest does to its picture of the PBA is nobody's business.
  */
 #include "core.h"
 
@@ -27,25 +30,20 @@
 
 /**
  * kvm_msix_core_init - A function in its state after power-on
- * @core: what to set up
- * @nr: number of vectors, 1 to KVM_MSIX_MAX_VECTORS
- * @table: zeroed memory, kvm_msix_table_size(@nr) bytes, aligned to 8
- * @pba: zeroed memory, kvm_msix_pba_size(@nr) bytes, aligned to 8
+ * @core: what to set up: nr is 1 to KVM_MSIX_MAX_VECTORS; shared; table, pba and
+ *	pending are zeroed memory, kvm_msix_table_size() and twice
+ *	kvm_msix_pba_size() bytes, aligned to 8, a shared table to 16
  *
  * 7.7.2.7: mask bits are set after reset.
  */
-void kvm_msix_core_init(struct kvm_msix_core *core, u32 nr, void *table,
-			void *pba)
+void kvm_msix_core_init(struct kvm_msix_core *core)
 {
 	u32 v;
 
 	BUILD_BUG_ON(sizeof(struct kvm_msix_entry) != PCI_MSIX_ENTRY_SIZE);
 
-	core->nr = nr;
 	core->control = 0;
-	core->table = table;
-	core->pba = pba;
-	for (v = 0; v < nr; v++)
+	for (v = 0; v < core->nr; v++)
 		kvm_msix_reset_entry(core, v);
 }
 
@@ -153,6 +151,7 @@ u32 kvm_msix_vector_at(const struct kvm_msix_core *core, u32 offset)
  * @offset: first byte
  * @len: number of bytes; kvm_msix_access_ok() with the table's size
  * @val: the @len bytes
+ * @entry: out: the vector's entry after that
  *
  * Context: the lock of vector kvm_msix_vector_at(@offset).
  * Return: enum kvm_msix_effect
@@ -163,16 +162,18 @@ u32 kvm_msix_vector_at(const struct kvm_msix_core *core, u32 offset)
  * for every later event.
  */
 unsigned int kvm_msix_table_write(struct kvm_msix_core *core, u32 offset,
-				  unsigned int len, u64 val)
+				  unsigned int len, u64 val,
+				  struct kvm_msix_entry *entry)
 {
 	u32 v = kvm_msix_vector_at(core, offset);
 	u32 in_entry = offset % PCI_MSIX_ENTRY_SIZE;
-	u64 *qword = &core->table[v].qword[in_entry / 8];
+	u32 i = in_entry / 8;
 	unsigned int effects = 0;
-	u64 changed = *qword;
+	u64 changed = READ_ONCE(core->table[v].qword[i]);
 
 	store((u8 *)&core->table[v] + in_entry, len, val);
-	changed ^= *qword;
+	*entry = kvm_msix_get_entry(core, v);
+	changed ^= entry->qword[i];
 
 	if (in_entry < PCI_MSIX_ENTRY_DATA) {
 		if (changed)
@@ -183,7 +184,7 @@ unsigned int kvm_msix_table_write(struct kvm_msix_core *core, u32 offset,
 		if (changed & CONTROL_MASK_BIT)
 			effects |= KVM_MSIX_MASK_CHANGED;
 	}
-	return effects | kvm_msix_release_pending(core, v);
+	return effects | kvm_msix_release_pending(core, v, entry);
 }
 
 /**
@@ -199,8 +200,9 @@ unsigned int kvm_msix_table_write(struct kvm_msix_core *core, u32 offset,
  */
 enum kvm_msix_verdict kvm_msix_latch(struct kvm_msix_core *core, u32 v)
 {
-	if (test_and_set_bit(v, core->pba))
+	if (test_and_set_bit(v, core->pending))
 		return KVM_MSIX_EVENT_COALESCED;
+	set_bit(v, core->pba);
 	return KVM_MSIX_EVENT_LATCHED;
 }
 
@@ -208,6 +210,7 @@ enum kvm_msix_verdict kvm_msix_latch(struct kvm_msix_core *core, u32 v)
  * kvm_msix_release_pending - Let go of a pending message if it may be sent
  * @core: the function
  * @v: the vector, below @core->nr
+ * @entry: a copy of its entry, taken under the lock
  *
  * 6.1.4.5: when software unmasks a vector whose pending bit is set, the
  * function must send the message and clear the bit.
@@ -215,10 +218,12 @@ enum kvm_msix_verdict kvm_msix_latch(struct kvm_msix_core *core, u32 v)
  * Context: the lock of @v.
  * Return: KVM_MSIX_SEND or 0
  */
-unsigned int kvm_msix_release_pending(struct kvm_msix_core *core, u32 v)
+unsigned int kvm_msix_release_pending(struct kvm_msix_core *core, u32 v,
+				      const struct kvm_msix_entry *entry)
 {
-	if (!test_bit(v, core->pba) || !kvm_msix_may_send(core, v))
+	if (!test_bit(v, core->pending) || !kvm_msix_may_send(core, entry))
 		return 0;
+	clear_bit(v, core->pending);
 	clear_bit(v, core->pba);
 	return KVM_MSIX_SEND;
 }
@@ -237,18 +242,6 @@ void kvm_msix_set_control(struct kvm_msix_core *core, u16 control)
 	WRITE_ONCE(core->control, control & KVM_MSIX_CONTROL_BITS);
 }
 
-/* A copy of an entry; each of its two qwords is read in one step. */
-struct kvm_msix_entry kvm_msix_get_entry(const struct kvm_msix_core *core,
-					 u32 v)
-{
-	const struct kvm_msix_entry *entry = &core->table[v];
-
-	return (struct kvm_msix_entry) {
-		.qword = { READ_ONCE(entry->qword[0]),
-			   READ_ONCE(entry->qword[1]) },
-	};
-}
-
 /**
  * kvm_msix_set_entry - Set an entry and its pending bit
  * @core: the function
@@ -263,10 +256,13 @@ void kvm_msix_set_entry(struct kvm_msix_core *core, u32 v,
 {
 	WRITE_ONCE(core->table[v].qword[0], entry.qword[0]);
 	WRITE_ONCE(core->table[v].qword[1], entry.qword[1]);
-	if (pending)
+	if (pending) {
+		set_bit(v, core->pending);
 		set_bit(v, core->pba);
-	else
+	} else {
+		clear_bit(v, core->pending);
 		clear_bit(v, core->pba);
+	}
 }
 
 /* An entry after power-on. Context: as kvm_msix_set_entry(). */

@@ -36,15 +36,19 @@ struct kvm_msix_entry {
  * struct kvm_msix_core - One function
  * @nr: Number of vectors, 1 to KVM_MSIX_MAX_VECTORS; immutable
  * @control: Message Control, KVM_MSIX_CONTROL_BITS of it; one writer at a time
- * @table: @nr entries; entry v is changed under the lock of vector v, and read
- *	in two steps at most (kvm_msix_get_entry())
- * @pba: Pending bits; bit v is changed under the lock of vector v
+ * @shared: @table, and maybe @pba, are memory of the guest's: it may write
+ *	there at any time; immutable
+ * @table: @nr entries; changed by others than the guest under the vector's lock
+ * @pba: What the guest reads as its Pending Bit Array: a picture of @pending
+ * @pending: Pending bits; bit v is changed under the lock of vector v
  */
 struct kvm_msix_core {
 	u32 nr;
 	u16 control;
+	bool shared;
 	struct kvm_msix_entry *table;
 	unsigned long *pba;
+	unsigned long *pending;
 };
 
 /**
@@ -52,7 +56,8 @@ struct kvm_msix_core {
  * @KVM_MSIX_MASK_CHANGED: The vector's mask bit has changed.
  * @KVM_MSIX_MESSAGE_CHANGED: The vector's address or data has changed.
  * @KVM_MSIX_SEND: The vector was pending and may send; the pending bit is
- *	cleared. The caller sends the message before it drops the vector's lock.
+ *	cleared. The caller sends the message, from the copy of the entry that
+ *	this was decided by, before it drops the vector's lock.
  */
 enum kvm_msix_effect {
 	KVM_MSIX_MASK_CHANGED = BIT(0),
@@ -62,7 +67,7 @@ enum kvm_msix_effect {
 
 /**
  * enum kvm_msix_verdict - What becomes of an event
- * @KVM_MSIX_EVENT_SEND: The caller sends the message before it drops the lock.
+ * @KVM_MSIX_EVENT_SEND: The caller sends the message, likewise.
  * @KVM_MSIX_EVENT_LATCHED: The vector may not send; it is pending now.
  * @KVM_MSIX_EVENT_COALESCED: It was pending already.
  */
@@ -83,8 +88,7 @@ static inline u32 kvm_msix_pba_size(u32 nr)
 	return (nr + 63) / 64 * 8;
 }
 
-void kvm_msix_core_init(struct kvm_msix_core *core, u32 nr, void *table,
-			void *pba);
+void kvm_msix_core_init(struct kvm_msix_core *core);
 bool kvm_msix_access_ok(u32 size, u32 offset, unsigned int len);
 u64 kvm_msix_table_read(const struct kvm_msix_core *core, u32 offset,
 			unsigned int len);
@@ -92,57 +96,88 @@ u64 kvm_msix_pba_read(const struct kvm_msix_core *core, u32 offset,
 		      unsigned int len);
 u32 kvm_msix_vector_at(const struct kvm_msix_core *core, u32 offset);
 unsigned int kvm_msix_table_write(struct kvm_msix_core *core, u32 offset,
-				  unsigned int len, u64 val);
+				  unsigned int len, u64 val,
+				  struct kvm_msix_entry *entry);
 enum kvm_msix_verdict kvm_msix_latch(struct kvm_msix_core *core, u32 v);
-unsigned int kvm_msix_release_pending(struct kvm_msix_core *core, u32 v);
+unsigned int kvm_msix_release_pending(struct kvm_msix_core *core, u32 v,
+				      const struct kvm_msix_entry *entry);
 void kvm_msix_set_control(struct kvm_msix_core *core, u16 control);
-struct kvm_msix_entry kvm_msix_get_entry(const struct kvm_msix_core *core,
-					 u32 v);
 void kvm_msix_set_entry(struct kvm_msix_core *core, u32 v,
 			struct kvm_msix_entry entry, bool pending);
 void kvm_msix_reset_entry(struct kvm_msix_core *core, u32 v);
 
-/* The message of a vector, each part read in one step. */
-static inline u64 kvm_msix_address(const struct kvm_msix_core *core, u32 v)
+/*
+ * All 16 bytes as they were at one moment. That is what this instruction is for
+ * here: it may also write, but only what is there.
+ */
+static inline struct kvm_msix_entry
+kvm_msix_snapshot(struct kvm_msix_entry *entry)
 {
-	return READ_ONCE(core->table[v].address);
+	struct kvm_msix_entry seen = {};
+
+	asm volatile("lock cmpxchg16b %0"
+		     : "+m" (*entry), "+a" (seen.qword[0]), "+d" (seen.qword[1])
+		     : "b" (0ULL), "c" (0ULL)
+		     : "cc");
+	return seen;
 }
 
-static inline u32 kvm_msix_data(const struct kvm_msix_core *core, u32 v)
+/**
+ * kvm_msix_get_entry - A copy of an entry
+ * @core: the function
+ * @v: the vector, below @core->nr
+ *
+ * It is whole (nobody's half written message) under the lock of @v, and without
+ * it if the table is shared; else each of its two qwords is.
+ *
+ * Return: the copy. What is true of it may not be true of the entry any more.
+ */
+static inline struct kvm_msix_entry
+kvm_msix_get_entry(const struct kvm_msix_core *core, u32 v)
 {
-	return READ_ONCE(core->table[v].data);
+	struct kvm_msix_entry *entry = &core->table[v];
+
+	if (core->shared)
+		return kvm_msix_snapshot(entry);
+	return (struct kvm_msix_entry) {
+		.qword = { READ_ONCE(entry->qword[0]),
+			   READ_ONCE(entry->qword[1]) },
+	};
 }
 
 /* 7.7.2.7: the mask bit of a vector's own Vector Control. */
-static inline bool kvm_msix_masked(const struct kvm_msix_core *core, u32 v)
+static inline bool kvm_msix_masked(const struct kvm_msix_entry *entry)
 {
-	return READ_ONCE(core->table[v].control) & PCI_MSIX_ENTRY_CTRL_MASKBIT;
+	return entry->control & PCI_MSIX_ENTRY_CTRL_MASKBIT;
 }
 
 static inline bool kvm_msix_pending(const struct kvm_msix_core *core, u32 v)
 {
-	return test_bit(v, core->pba);
+	return test_bit(v, core->pending);
 }
 
 /* 7.7.2.2, 6.1.4.5: enabled, and masked neither as a whole nor alone. */
-static inline bool kvm_msix_may_send(const struct kvm_msix_core *core, u32 v)
+static inline bool kvm_msix_may_send(const struct kvm_msix_core *core,
+				     const struct kvm_msix_entry *entry)
 {
 	return READ_ONCE(core->control) == PCI_MSIX_FLAGS_ENABLE &&
-	       !kvm_msix_masked(core, v);
+	       !kvm_msix_masked(entry);
 }
 
 /**
  * kvm_msix_event - The device wants to send vector @v
  * @core: the function
  * @v: the vector, below @core->nr
+ * @entry: a copy of its entry, taken under the lock; to send from
  *
  * Context: the lock of @v.
  * Return: what becomes of it.
  */
-static inline enum kvm_msix_verdict kvm_msix_event(struct kvm_msix_core *core,
-						   u32 v)
+static inline enum kvm_msix_verdict
+kvm_msix_event(struct kvm_msix_core *core, u32 v,
+	       const struct kvm_msix_entry *entry)
 {
-	if (kvm_msix_may_send(core, v))
+	if (kvm_msix_may_send(core, entry))
 		return KVM_MSIX_EVENT_SEND;
 	return kvm_msix_latch(core, v);
 }

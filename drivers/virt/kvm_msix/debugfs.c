@@ -21,7 +21,7 @@ static const struct {
 } stats[] = {
 	STAT(reads), STAT(writes), STAT(rejected), STAT(mask_changes),
 	STAT(events), STAT(latched), STAT(coalesced), STAT(kicks),
-	STAT(delivered), STAT(dropped),
+	STAT(delivered), STAT(dropped), STAT(watches),
 };
 
 static int stats_show(struct seq_file *m, void *unused)

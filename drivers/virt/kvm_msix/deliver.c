@@ -123,21 +123,18 @@ static noinline void remake(struct kvm_msix_vec *vec, u64 address, u32 data,
 }
 
 /*
- * The message of a vector's entry as it stands now. Most are sent many times
- * before they change, so what was made before is kept.
+ * The message of a vector's entry. Most are sent many times before they change,
+ * so what was made before is kept.
  */
 static __always_inline struct kvm_msix_message *
-message_of(struct kvm_msix_vec *vec, u32 v)
+message_of(struct kvm_msix_vec *vec, const struct kvm_msix_entry *entry)
 {
-	struct kvm_msix_device *dev = vec->dev;
 	struct kvm_msix_message *m = &vec->message;
-	bool x2apic_format = READ_ONCE(dev->kvm->arch.x2apic_format);
-	u64 address = kvm_msix_address(&dev->core, v);
-	u32 data = kvm_msix_data(&dev->core, v);
+	bool x2apic_format = READ_ONCE(vec->dev->kvm->arch.x2apic_format);
 
-	if (unlikely(m->address != address || m->data != data ||
+	if (unlikely(m->address != entry->address || m->data != entry->data ||
 		     m->x2apic_format != x2apic_format))
-		remake(vec, address, data, x2apic_format);
+		remake(vec, entry->address, entry->data, x2apic_format);
 	return m;
 }
 
@@ -152,14 +149,16 @@ message_of(struct kvm_msix_vec *vec, u32 v)
 const struct kvm_kernel_irq_routing_entry *
 kvm_msix_message(struct kvm_msix_vec *vec)
 {
-	u32 v = vec->index;
+	const struct kvm_msix_core *core = &vec->dev->core;
 	struct kvm_msix_message *m;
+	struct kvm_msix_entry entry;
 
 	lockdep_assert_held(&vec->lock);
 
-	if (!kvm_msix_may_send(&vec->dev->core, v))
+	entry = kvm_msix_get_entry(core, vec->index);
+	if (!kvm_msix_may_send(core, &entry))
 		return NULL;
-	m = message_of(vec, v);
+	m = message_of(vec, &entry);
 	return m->valid ? &m->route : NULL;
 }
 
@@ -176,34 +175,38 @@ static int inject(struct kvm *kvm, struct kvm_kernel_irq_routing_entry *e)
 	return r;
 }
 
-static __always_inline void send(struct kvm_msix_vec *vec)
+static __always_inline void send(struct kvm_msix_vec *vec,
+				 const struct kvm_msix_entry *entry)
 {
 	struct kvm_msix_device *dev = vec->dev;
-	u32 v = vec->index;
 	struct kvm_msix_message *m;
 	int r = -EINVAL;
 
 	lockdep_assert_held(&vec->lock);
 
-	m = message_of(vec, v);
+	m = message_of(vec, entry);
 	if (likely(m->valid))
 		r = inject(dev->kvm, &m->route);
 	if (unlikely(r < 0))
 		this_cpu_inc(dev->stats->dropped);
 	else
 		this_cpu_inc(dev->stats->delivered);
-	trace_kvm_msix_deliver(dev->id, v, m->address, m->data, r);
+	trace_kvm_msix_deliver(dev->id, vec->index, m->address, m->data, r);
 }
 
 /**
- * kvm_msix_send_locked - Send a vector's message, as its entry stands now
- * @vec: the vector; the core has said that it may send
+ * kvm_msix_kick_locked - Send a message that was pending
+ * @vec: the vector
+ * @entry: its entry, of which the core has said KVM_MSIX_SEND
  *
  * Context: @vec->lock.
  */
-void kvm_msix_send_locked(struct kvm_msix_vec *vec)
+void kvm_msix_kick_locked(struct kvm_msix_vec *vec,
+			  const struct kvm_msix_entry *entry)
 {
-	send(vec);
+	this_cpu_inc(vec->dev->stats->kicks);
+	send(vec, entry);
+	kvm_msix_watch_released(vec->dev);
 }
 
 /**
@@ -214,38 +217,47 @@ void kvm_msix_send_locked(struct kvm_msix_vec *vec)
  */
 void kvm_msix_release_locked(struct kvm_msix_vec *vec)
 {
+	struct kvm_msix_core *core = &vec->dev->core;
+	struct kvm_msix_entry entry;
+
 	lockdep_assert_held(&vec->lock);
 
-	if (!kvm_msix_release_pending(&vec->dev->core, vec->index))
-		return;
-	this_cpu_inc(vec->dev->stats->kicks);
-	kvm_msix_send_locked(vec);
+	entry = kvm_msix_get_entry(core, vec->index);
+	if (kvm_msix_release_pending(core, vec->index, &entry))
+		kvm_msix_kick_locked(vec, &entry);
 }
 
-/* Interrupts are off: the eventfd's wait queue is locked. */
-static __always_inline void event(struct kvm_msix_vec *vec)
+static __always_inline void event_locked(struct kvm_msix_vec *vec)
 {
 	struct kvm_msix_device *dev = vec->dev;
 	u32 v = vec->index;
+	struct kvm_msix_entry entry = kvm_msix_get_entry(&dev->core, v);
 
-	lockdep_assert_irqs_disabled();
-
-	spin_lock(&vec->lock);
 	this_cpu_inc(dev->stats->events);
 	trace_kvm_msix_event(dev->id, v);
-	switch (kvm_msix_event(&dev->core, v)) {
+	switch (kvm_msix_event(&dev->core, v, &entry)) {
 	case KVM_MSIX_EVENT_SEND:
-		send(vec);
+		send(vec, &entry);
 		break;
 	case KVM_MSIX_EVENT_LATCHED:
 		this_cpu_inc(dev->stats->latched);
 		trace_kvm_msix_latch(dev->id, v, false);
+		kvm_msix_watch_latched(vec);
 		break;
 	case KVM_MSIX_EVENT_COALESCED:
 		this_cpu_inc(dev->stats->coalesced);
 		trace_kvm_msix_latch(dev->id, v, true);
 		break;
 	}
+}
+
+/* Interrupts are off: the eventfd's wait queue is locked. */
+static __always_inline void event(struct kvm_msix_vec *vec)
+{
+	lockdep_assert_irqs_disabled();
+
+	spin_lock(&vec->lock);
+	event_locked(vec);
 	spin_unlock(&vec->lock);
 }
 

@@ -24,18 +24,54 @@
 
 static DEFINE_IDA(ids);
 
-/* The memory that guests see: whole pages for the table, whole for the PBA. */
-static int alloc_storage(struct kvm_msix_device *dev, u32 nr)
+/* Do table and PBA lie as a mapping can have them? */
+static bool layout_ok(const struct kvm_msix_create *create)
 {
-	u32 table_size = PAGE_ALIGN(kvm_msix_table_size(nr));
-	u32 pba_size = PAGE_ALIGN(kvm_msix_pba_size(nr));
+	u32 table_size = kvm_msix_table_size(create->nr_vectors);
+	u32 pba_size = kvm_msix_pba_size(create->nr_vectors);
+	u32 table = create->table_offset, pba = create->pba_offset;
 
-	dev->storage = __vmalloc(table_size + pba_size,
+	if (!(create->flags & KVM_MSIX_CREATE_MMAP_PBA) && pba)
+		return false;
+	if (!(create->flags & KVM_MSIX_CREATE_MMAP))
+		return !table && !(create->flags & KVM_MSIX_CREATE_MMAP_PBA);
+
+	/* An entry is read as a whole: kvm_msix_snapshot(). */
+	if (table >= PAGE_SIZE || !IS_ALIGNED(table, PCI_MSIX_ENTRY_SIZE))
+		return false;
+	if (!(create->flags & KVM_MSIX_CREATE_MMAP_PBA))
+		return true;
+	return IS_ALIGNED(pba, 8) && pba < PAGE_ALIGN(table + table_size) &&
+	       pba_size <= PAGE_ALIGN(table + table_size) - pba &&
+	       (pba >= table + table_size || pba + pba_size <= table);
+}
+
+/* The core's memory; what can be mapped comes first and has its pages alone. */
+static int alloc_storage(struct kvm_msix_device *dev,
+			 const struct kvm_msix_create *create)
+{
+	u32 nr = create->nr_vectors;
+	u32 pba_size = kvm_msix_pba_size(nr);
+	u32 pages = PFN_UP(create->table_offset + kvm_msix_table_size(nr));
+	u32 map_size = pages * PAGE_SIZE;
+
+	dev->storage = __vmalloc(map_size + 2 * pba_size,
 				 KVM_MSIX_GFP | __GFP_ZERO);
 	if (!dev->storage)
 		return -ENOMEM;
-	kvm_msix_core_init(&dev->core, nr, dev->storage,
-			   dev->storage + table_size);
+	dev->table_offset = create->table_offset;
+	dev->pba_offset = create->pba_offset;
+	if (create->flags & KVM_MSIX_CREATE_MMAP)
+		dev->map_pages = pages;
+
+	dev->core.nr = nr;
+	dev->core.shared = dev->map_pages;
+	dev->core.table = dev->storage + dev->table_offset;
+	dev->core.pba = dev->storage + map_size;
+	if (create->flags & KVM_MSIX_CREATE_MMAP_PBA)
+		dev->core.pba = dev->storage + dev->pba_offset;
+	dev->core.pending = dev->storage + map_size + pba_size;
+	kvm_msix_core_init(&dev->core);
 	return 0;
 }
 
@@ -57,9 +93,10 @@ static int alloc_vecs(struct kvm_msix_device *dev, u32 nr)
 }
 
 /* Takes over the reference on @vm_file if it succeeds. */
-static struct kvm_msix_device *alloc_device(struct file *vm_file, u32 nr,
-					    u32 flags)
+static struct kvm_msix_device *
+alloc_device(struct file *vm_file, const struct kvm_msix_create *create)
 {
+	u32 nr = create->nr_vectors;
 	struct kvm_msix_device *dev;
 	int err = -ENOMEM;
 
@@ -67,7 +104,8 @@ static struct kvm_msix_device *alloc_device(struct file *vm_file, u32 nr,
 	if (!dev)
 		return ERR_PTR(-ENOMEM);
 	mutex_init(&dev->lock);
-	dev->flags = flags;
+	kvm_msix_watch_init(dev);
+	dev->flags = create->flags;
 	dev->vm_file = vm_file;
 	dev->kvm = vm_file->private_data;
 
@@ -77,7 +115,7 @@ static struct kvm_msix_device *alloc_device(struct file *vm_file, u32 nr,
 	dev->bound = bitmap_zalloc(nr, KVM_MSIX_GFP);
 	if (!dev->bound)
 		goto err_stats;
-	err = alloc_storage(dev, nr);
+	err = alloc_storage(dev, create);
 	if (err)
 		goto err_bound;
 	err = alloc_vecs(dev, nr);
@@ -121,6 +159,7 @@ static void free_device(struct kvm_msix_device *dev)
 	kvm_msix_locate_nowhere(dev);
 	kvm_msix_unbind_all(dev);
 	mutex_unlock(&dev->lock);
+	kvm_msix_watch_end(dev);
 	kvm_msix_vm_put(dev->vm);
 
 	pr_debug("device %d: gone\n", dev->id);
@@ -147,6 +186,7 @@ static int run_locate(void *ctx, void *arg)
 
 	mutex_lock(&dev->lock);
 	err = kvm_msix_locate(dev, where);
+	kvm_msix_watch_update(dev);
 	mutex_unlock(&dev->lock);
 	if (!err)
 		pr_debug("device %d: table at 0x%llx, PBA at 0x%llx (flags 0x%x)\n",
@@ -172,6 +212,7 @@ static int run_bind(void *ctx, void *arg)
 		return PTR_ERR(vectors);
 	mutex_lock(&dev->lock);
 	err = kvm_msix_bind(dev, bind->first, bind->count, vectors);
+	kvm_msix_watch_update(dev);
 	mutex_unlock(&dev->lock);
 	kvfree(vectors);
 	if (!err)
@@ -191,6 +232,7 @@ static int run_control(void *ctx, void *arg)
 		return -EINVAL;
 	mutex_lock(&dev->lock);
 	kvm_msix_control(dev, control->control);
+	kvm_msix_watch_update(dev);
 	mutex_unlock(&dev->lock);
 	pr_debug("device %d: Message Control 0x%04x\n", dev->id,
 		 control->control);
@@ -219,6 +261,7 @@ static int run_reset(void *ctx, void *arg)
 
 	mutex_lock(&dev->lock);
 	kvm_msix_reset(dev);
+	kvm_msix_watch_update(dev);
 	mutex_unlock(&dev->lock);
 	pr_debug("device %d: reset\n", dev->id);
 	return 0;
@@ -255,7 +298,8 @@ static int run_set_gsi_routing(void *ctx, void *arg)
 static const struct kvm_msix_ioctl device_ioctls[] = {
 	KVM_MSIX_IOCTL(KVM_MSIX_LOCATE, run_locate, struct kvm_msix_locate,
 		       pba_gpa,
-		       .flags = KVM_MSIX_LOCATE_TABLE | KVM_MSIX_LOCATE_PBA),
+		       .flags = KVM_MSIX_LOCATE_TABLE | KVM_MSIX_LOCATE_PBA |
+				KVM_MSIX_LOCATE_MAPPED),
 	KVM_MSIX_IOCTL(KVM_MSIX_BIND, run_bind, struct kvm_msix_bind, vectors),
 	KVM_MSIX_IOCTL(KVM_MSIX_CONTROL, run_control, struct kvm_msix_control,
 		       __reserved),
@@ -298,6 +342,7 @@ static const struct file_operations device_fops = {
 	.release = device_release,
 	.unlocked_ioctl = device_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
+	.mmap = kvm_msix_mmap,
 	.llseek = noop_llseek,
 };
 
@@ -327,8 +372,11 @@ int kvm_msix_device_create(void *ctx, void *arg)
 	struct file *vm_file;
 	int ret;
 
-	if (!create->nr_vectors || create->nr_vectors > KVM_MSIX_MAX_VECTORS)
+	if (!create->nr_vectors || create->nr_vectors > KVM_MSIX_MAX_VECTORS ||
+	    !layout_ok(create))
 		return -EINVAL;
+	if (create->flags & KVM_MSIX_CREATE_MMAP && !kvm_msix_can_mmap())
+		return -EOPNOTSUPP;
 
 	vm_file = fget(create->vm_fd);
 	if (!vm_file)
@@ -340,7 +388,7 @@ int kvm_msix_device_create(void *ctx, void *arg)
 	if (ret)
 		goto err_fput;
 
-	dev = alloc_device(vm_file, create->nr_vectors, create->flags);
+	dev = alloc_device(vm_file, create);
 	if (IS_ERR(dev)) {
 		ret = PTR_ERR(dev);
 		goto err_fput;

@@ -6,17 +6,23 @@
  *   struct kvm_msix_vec     one vector of it; part of the device
  *   struct kvm_msix_hook    the vector's grip on an eventfd (deliver.c)
  *   struct kvm_msix_window  a range of guest physical memory (mmio.c)
+ *   struct kvm_msix_watch   of a table that is guest memory (watch.c)
  *   struct kvm_msix_vm      what the devices of one VM share (route.c)
  *
  * Lock order, outermost first:
  *
  *   dev->lock                    ioctls of one device
- *     kvm->slots_lock            windows on KVM's MMIO bus (waits for kvm->srcu)
+ *     mmap_lock                  is guest memory a mapping of the device fd?
+ *     kvm->slots_lock            windows on KVM's MMIO bus (waits for kvm->srcu);
+ *                                the watch
+ *       kvm->mmu_lock            tracking of pages
  *     vm->lock                   GSI ownership, routes
  *       kvm->irq_lock            KVM's routing table
  *         vec->lock
  *     eventfd's wqh.lock         irqs off
  *       vec->lock                irqs off; the message is injected under it
+ *
+ * The watch's work takes slots_lock, and then what a guest's write takes.
  *
  * A guest's access runs in the vCPU's thread, inside a reader of kvm->srcu. It
  * takes vec->lock, and for a vector with a GSI afterwards vm->lock; never
@@ -31,6 +37,9 @@
 #include <linux/percpu.h>
 #include <linux/spinlock.h>
 
+#include <linux/workqueue.h>
+#include <asm/kvm_page_track.h>
+
 #include "core.h"
 
 struct dentry;
@@ -42,8 +51,10 @@ struct kvm_msix_state;
 struct kvm_msix_vector;
 struct kvm_msix_vm;
 struct kvm_msix_window;
+struct vm_area_struct;
 
 #define KVM_MSIX_NO_GSI		(-1)
+#define KVM_MSIX_NOWHERE	U64_MAX
 
 /* Charged to the caller. Where there is none, its errno is the message. */
 #define KVM_MSIX_GFP		(GFP_KERNEL_ACCOUNT | __GFP_NOWARN)
@@ -59,6 +70,7 @@ struct kvm_msix_window;
  * @coalesced: events that found their pending bit set
  * @kicks: pending bits taken out because their vector may send again
  * @delivered: messages that KVM took
+ * @watches: how often a watch was put on a table that is guest memory
  * @dropped: messages that nobody can take: no MSI address, a reserved delivery
  *	mode, no such destination
  *
@@ -75,6 +87,7 @@ struct kvm_msix_stats {
 	u64 kicks;
 	u64 delivered;
 	u64 dropped;
+	u64 watches;
 };
 
 /**
@@ -117,6 +130,26 @@ struct kvm_msix_vec {
 };
 
 /**
+ * struct kvm_msix_watch - Of a table that is guest memory
+ * @node: on KVM's list of who is told of writes to tracked pages
+ * @registered: @node is; changed under dev->lock
+ * @table_gpa: where the table is, if it is guest memory, else KVM_MSIX_NOWHERE;
+ *	changed under kvm->slots_lock
+ * @tracked: bit i: page i of the mapping is tracked; protected by
+ *	kvm->slots_lock
+ * @on: all of it is that is guest memory; changed under kvm->slots_lock
+ * @work: puts the watch on, and takes it off
+ */
+struct kvm_msix_watch {
+	struct kvm_page_track_notifier_node node;
+	bool registered;
+	u64 table_gpa;
+	unsigned long tracked;
+	bool on;
+	struct delayed_work work;
+};
+
+/**
  * struct kvm_msix_device - One MSI-X function
  * @lock: serialises the ioctls
  * @core: the state machine; see struct kvm_msix_vec and core.h
@@ -131,7 +164,12 @@ struct kvm_msix_vec {
  * @pba: where the PBA answers, or NULL; protected by dev->lock
  * @stats: counters
  * @debugfs: the device's directory
- * @storage: the core's memory: whole pages, the table first, then the PBA
+ * @storage: the core's memory: whole pages with the table, which can be mapped,
+ *	then the PBA if it is not on these, and the pending bits
+ * @map_pages: number of the first; 0: they cannot be mapped; immutable
+ * @table_offset: where the table begins there; immutable
+ * @pba_offset: where the PBA does, if it is there; immutable
+ * @watch: see there
  * @vecs: core.nr vectors
  */
 struct kvm_msix_device {
@@ -148,6 +186,10 @@ struct kvm_msix_device {
 	struct kvm_msix_stats __percpu *stats;
 	struct dentry *debugfs;
 	void *storage;
+	u32 map_pages;
+	u32 table_offset;
+	u32 pba_offset;
+	struct kvm_msix_watch watch;
 	struct kvm_msix_vec *vecs;
 };
 
@@ -160,13 +202,26 @@ int kvm_msix_locate(struct kvm_msix_device *dev,
 void kvm_msix_locate_nowhere(struct kvm_msix_device *dev);
 
 /* deliver.c */
-void kvm_msix_send_locked(struct kvm_msix_vec *vec);
+void kvm_msix_kick_locked(struct kvm_msix_vec *vec,
+			  const struct kvm_msix_entry *entry);
 void kvm_msix_release_locked(struct kvm_msix_vec *vec);
 const struct kvm_kernel_irq_routing_entry *
 kvm_msix_message(struct kvm_msix_vec *vec);
 struct kvm_msix_hook *kvm_msix_hook(struct kvm_msix_vec *vec, int fd);
 void kvm_msix_hook_start(struct kvm_msix_hook *hook);
 void kvm_msix_unhook(struct kvm_msix_hook *hook);
+
+/* watch.c */
+bool kvm_msix_can_mmap(void);
+int kvm_msix_mmap(struct file *file, struct vm_area_struct *vma);
+int kvm_msix_watch_check(struct kvm_msix_device *dev,
+			 const struct kvm_msix_locate *where);
+void kvm_msix_watch_move(struct kvm_msix_device *dev, u64 table_gpa);
+void kvm_msix_watch_update(struct kvm_msix_device *dev);
+void kvm_msix_watch_latched(struct kvm_msix_vec *vec);
+void kvm_msix_watch_released(struct kvm_msix_device *dev);
+void kvm_msix_watch_init(struct kvm_msix_device *dev);
+void kvm_msix_watch_end(struct kvm_msix_device *dev);
 
 /* bind.c */
 int kvm_msix_bind(struct kvm_msix_device *dev, u32 first, u32 count,

@@ -24,6 +24,8 @@ static int run_info(void *ctx, void *arg)
 
 	info->capabilities = KVM_MSIX_CAP_LAZY | KVM_MSIX_CAP_EXT_DEST_ID |
 			     KVM_MSIX_CAP_GSI;
+	if (kvm_msix_can_mmap())
+		info->capabilities |= KVM_MSIX_CAP_MMAP;
 	info->max_vectors = KVM_MSIX_MAX_VECTORS;
 	info->max_gsi = KVM_MAX_IRQ_ROUTES - 1;
 	return 0;
@@ -33,9 +35,11 @@ static const struct kvm_msix_ioctl main_ioctls[] = {
 	KVM_MSIX_IOCTL(KVM_MSIX_INFO, run_info, struct kvm_msix_info, max_gsi,
 		       .out = true),
 	KVM_MSIX_IOCTL(KVM_MSIX_CREATE, kvm_msix_device_create,
-		       struct kvm_msix_create, nr_vectors,
+		       struct kvm_msix_create, pba_offset,
 		       .flags = KVM_MSIX_CREATE_LAZY |
-				KVM_MSIX_CREATE_EXT_DEST_ID),
+				KVM_MSIX_CREATE_EXT_DEST_ID |
+				KVM_MSIX_CREATE_MMAP |
+				KVM_MSIX_CREATE_MMAP_PBA),
 };
 
 static long main_ioctl(struct file *file, unsigned int cmd, unsigned long arg)

@@ -5,7 +5,8 @@
  * Table and PBA each answer in a window of exactly their size, so that other
  * registers on the same page still reach the VMM. A window never moves: LOCATE
  * makes a new one, still mute, beside the old, and lets it speak when the old
- * one has fallen silent.
+ * one has fallen silent. Where table or PBA are guest memory, the window is
+ * there beneath: it answers when the memory goes.
  *
  * Context of the four access functions: the vCPU's thread in a reader of
  * kvm->srcu (see the lock order in kvm_msix.h). The access lies within the
@@ -100,20 +101,19 @@ static int read_table(struct kvm_vcpu *vcpu, struct kvm_io_device *io,
 }
 
 static void note_effects(struct kvm_msix_device *dev, u32 v,
+			 const struct kvm_msix_entry *entry,
 			 unsigned int effects)
 {
 	if (effects & KVM_MSIX_MASK_CHANGED) {
 		this_cpu_inc(dev->stats->mask_changes);
 		if (trace_kvm_msix_mask_enabled())
-			trace_kvm_msix_mask(dev->id, v,
-					    kvm_msix_masked(&dev->core, v),
+			trace_kvm_msix_mask(dev->id, v, kvm_msix_masked(entry),
 					    effects & KVM_MSIX_SEND ||
 					    kvm_msix_pending(&dev->core, v));
 	}
 	if (effects & KVM_MSIX_MESSAGE_CHANGED)
-		trace_kvm_msix_message(dev->id, v,
-				       kvm_msix_address(&dev->core, v),
-				       kvm_msix_data(&dev->core, v), 0);
+		trace_kvm_msix_message(dev->id, v, entry->address, entry->data,
+				       0);
 }
 
 /* A vector for the VMM to bind, or to speak for: see KVM_MSIX_CREATE_LAZY. */
@@ -128,6 +128,7 @@ static int write_table(struct kvm_vcpu *vcpu, struct kvm_io_device *io,
 	struct kvm_msix_window *w = to_window(io);
 	struct kvm_msix_device *dev = w->dev;
 	u32 offset = addr - w->gpa;
+	struct kvm_msix_entry entry;
 	struct kvm_msix_vec *vec;
 	unsigned int effects;
 	bool to_vmm;
@@ -146,14 +147,12 @@ static int write_table(struct kvm_vcpu *vcpu, struct kvm_io_device *io,
 	v = kvm_msix_vector_at(&dev->core, offset);
 	vec = &dev->vecs[v];
 	spin_lock_irq(&vec->lock);
-	effects = kvm_msix_table_write(&dev->core, offset, len, value);
-	note_effects(dev, v, effects);
+	effects = kvm_msix_table_write(&dev->core, offset, len, value, &entry);
+	note_effects(dev, v, &entry, effects);
 	to_vmm = effects & KVM_MSIX_MASK_CHANGED && wants_vmm(dev, v) &&
-		 !kvm_msix_masked(&dev->core, v);
-	if (effects & KVM_MSIX_SEND) {
-		this_cpu_inc(dev->stats->kicks);
-		kvm_msix_send_locked(vec);
-	}
+		 !kvm_msix_masked(&entry);
+	if (effects & KVM_MSIX_SEND)
+		kvm_msix_kick_locked(vec, &entry);
 	spin_unlock_irq(&vec->lock);
 
 	if (effects && READ_ONCE(vec->gsi) != KVM_MSIX_NO_GSI)
@@ -354,6 +353,7 @@ int kvm_msix_locate(struct kvm_msix_device *dev,
 {
 	bool table = where->flags & KVM_MSIX_LOCATE_TABLE;
 	bool pba = where->flags & KVM_MSIX_LOCATE_PBA;
+	bool mapped = where->flags & KVM_MSIX_LOCATE_MAPPED;
 	u32 table_size = kvm_msix_table_size(dev->core.nr);
 	u32 pba_size = kvm_msix_pba_size(dev->core.nr);
 	int err;
@@ -367,9 +367,17 @@ int kvm_msix_locate(struct kvm_msix_device *dev,
 	if (table && pba && overlaps(where->table_gpa, table_size,
 				     where->pba_gpa, pba_size))
 		return -EINVAL;
+	if (mapped) {
+		err = kvm_msix_watch_check(dev, where);
+		if (err)
+			return err;
+	}
 
 	mutex_lock(&dev->kvm->slots_lock);
 	err = replace_windows(dev, where);
+	if (!err)
+		kvm_msix_watch_move(dev, mapped ? where->table_gpa :
+					 KVM_MSIX_NOWHERE);
 	mutex_unlock(&dev->kvm->slots_lock);
 	return err;
 }

@@ -190,6 +190,7 @@ int kvm_msix_set_state(struct kvm_msix_device *dev,
 	mutex_lock(&dev->lock);
 	replace_entries(dev, &image);
 	kvm_msix_control(dev, state->control);
+	kvm_msix_watch_update(dev);
 	mutex_unlock(&dev->lock);
 out:
 	free_image(&image);

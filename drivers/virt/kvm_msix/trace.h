@@ -69,6 +69,24 @@ TRACE_EVENT(kvm_msix_mask,
 		  __entry->pending ? " pending" : "")
 );
 
+/* A table that is guest memory is watched, for a vector is pending or has a GSI. */
+TRACE_EVENT(kvm_msix_watch,
+	TP_PROTO(int dev, bool on),
+	TP_ARGS(dev, on),
+
+	TP_STRUCT__entry(
+		__field(int, dev)
+		__field(bool, on)
+	),
+
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->on = on;
+	),
+
+	TP_printk("dev %d %s", __entry->dev, __entry->on ? "on" : "off")
+);
+
 /* The VMM passes on Message Control. */
 TRACE_EVENT(kvm_msix_control,
 	TP_PROTO(int dev, u32 control),

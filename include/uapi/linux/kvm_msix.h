@@ -5,7 +5,8 @@
  * /dev/kvm_msix answers KVM_MSIX_INFO and KVM_MSIX_CREATE. CREATE returns a
  * device fd: one MSI-X function (table, Pending Bit Array, Message Control) of
  * one VM. All other ioctls are the device fd's. Closing it is the only way to
- * destroy the function, and always succeeds.
+ * destroy the function, and always succeeds. A mapping of the fd holds the
+ * function as the fd does.
  */
 #ifndef _UAPI_LINUX_KVM_MSIX_H
 #define _UAPI_LINUX_KVM_MSIX_H
@@ -55,11 +56,13 @@ enum {
  * @KVM_MSIX_CAP_EXT_DEST_ID: KVM_MSIX_CREATE_EXT_DEST_ID can be used.
  * @KVM_MSIX_CAP_GSI: kvm_msix_vector.gsi and KVM_MSIX_SET_GSI_ROUTING can be
  *	used.
+ * @KVM_MSIX_CAP_MMAP: KVM_MSIX_CREATE_MMAP can be used.
  */
 enum kvm_msix_capability {
 	KVM_MSIX_CAP_LAZY = 1 << 0,
 	KVM_MSIX_CAP_EXT_DEST_ID = 1 << 1,
 	KVM_MSIX_CAP_GSI = 1 << 2,
+	KVM_MSIX_CAP_MMAP = 1 << 3,
 };
 
 /**
@@ -93,10 +96,16 @@ struct kvm_msix_info {
  * @KVM_MSIX_CREATE_EXT_DEST_ID: The VMM offers KVM_FEATURE_MSI_EXT_DEST_ID to
  *	the guest: bits 11:5 of a message's address are bits 14:8 of the
  *	destination id. Needs KVM_CAP_X2APIC_API's 32-bit ids enabled.
+ * @KVM_MSIX_CREATE_MMAP: The device fd can be mapped, so that the guest can have
+ *	the pages of the table as memory: see struct kvm_msix_locate.
+ * @KVM_MSIX_CREATE_MMAP_PBA: The PBA is on these pages as well. Needs
+ *	KVM_MSIX_CREATE_MMAP.
  */
 enum kvm_msix_create_flags {
 	KVM_MSIX_CREATE_LAZY = 1 << 0,
 	KVM_MSIX_CREATE_EXT_DEST_ID = 1 << 1,
+	KVM_MSIX_CREATE_MMAP = 1 << 2,
+	KVM_MSIX_CREATE_MMAP_PBA = 1 << 3,
 };
 
 /**
@@ -105,6 +114,15 @@ enum kvm_msix_create_flags {
  * @flags: enum kvm_msix_create_flags
  * @vm_fd: The VM, as KVM_CREATE_VM returned it.
  * @nr_vectors: Number of table entries, 1 to 2048.
+ * @table_offset: With KVM_MSIX_CREATE_MMAP: where on its first page the table
+ *	begins, a multiple of 16 below 4096. Else 0.
+ * @pba_offset: With KVM_MSIX_CREATE_MMAP_PBA: where the PBA begins, a multiple
+ *	of 8, counted from the start of the table's first page. Else 0.
+ *
+ * With KVM_MSIX_CREATE_MMAP, mmap() of the fd with MAP_SHARED at offset 0 gives
+ * the pages that the table is on, laid out as in the device: table_offset + 16 *
+ * nr_vectors bytes, rounded up to whole pages. What is neither table nor PBA
+ * there is memory without a meaning.
  *
  * Create a function in its state after power-on: every entry masked and zero,
  * nothing pending, MSI-X disabled, located nowhere, no vector bound. It holds
@@ -113,7 +131,10 @@ enum kvm_msix_create_flags {
  * Return: a new device fd, close-on-exec.
  *  - EBADF: @vm_fd is not an open file.
  *  - EINVAL: @vm_fd is not a VM; the VM has no in-kernel irqchip; @nr_vectors
- *    is out of range; KVM_MSIX_CREATE_EXT_DEST_ID without 32-bit ids.
+ *    is out of range; KVM_MSIX_CREATE_EXT_DEST_ID without 32-bit ids; an
+ *    offset is misaligned or out of range, or there is none to give; the PBA
+ *    overlaps the table or is not on its pages.
+ *  - EOPNOTSUPP: KVM_MSIX_CREATE_MMAP without KVM_MSIX_CAP_MMAP.
  *  - EIO: the VM is another address space's, or dead.
  *  - EMFILE, ENFILE: no more file descriptors.
  */
@@ -122,6 +143,8 @@ struct kvm_msix_create {
 	__u32 flags;
 	__s32 vm_fd;
 	__u32 nr_vectors;
+	__u32 table_offset;
+	__u32 pba_offset;
 };
 
 #define KVM_MSIX_CREATE _IO(KVM_MSIX_TYPE, KVM_MSIX_CMD_CREATE)
@@ -130,10 +153,12 @@ struct kvm_msix_create {
  * enum kvm_msix_locate_flags - Flags of KVM_MSIX_LOCATE
  * @KVM_MSIX_LOCATE_TABLE: The table answers at table_gpa.
  * @KVM_MSIX_LOCATE_PBA: The PBA answers at pba_gpa.
+ * @KVM_MSIX_LOCATE_MAPPED: The guest has the table's pages as memory.
  */
 enum kvm_msix_locate_flags {
 	KVM_MSIX_LOCATE_TABLE = 1 << 0,
 	KVM_MSIX_LOCATE_PBA = 1 << 1,
+	KVM_MSIX_LOCATE_MAPPED = 1 << 2,
 };
 
 /**
@@ -150,9 +175,21 @@ enum kvm_msix_locate_flags {
  * it is under way when the ioctl returns. After an error the old addresses
  * still answer; a VMM whose guest has left them says nowhere next.
  *
+ * KVM_MSIX_LOCATE_MAPPED says that a mapping of the fd is guest memory
+ * (KVM_SET_USER_MEMORY_REGION) where the table's pages are. The guest then
+ * accesses table, and PBA if it is there too, without any exit; an entry is
+ * looked at when it is needed. Where memory goes, accesses are answered as
+ * without the flag. So set the memory first, then LOCATE; to end it, take the
+ * memory away, then LOCATE without the flag; and LOCATE again after each other
+ * change of that memory: each LOCATE finds what was written unseen. What the
+ * guest does there is not reported: bind every vector that it may use,
+ * KVM_MSIX_CREATE_LAZY has no effect.
+ *
  * Return: 0.
  *  - EINVAL: misaligned; the range wraps; table and PBA overlap; an address
- *    without its flag.
+ *    without its flag; KVM_MSIX_LOCATE_MAPPED without KVM_MSIX_CREATE_MMAP or
+ *    without KVM_MSIX_LOCATE_TABLE, at another offset in the page than CREATE
+ *    was given, or where guest memory is not a writable mapping of this fd.
  *  - EEXIST: something else in the VM answers MMIO there: another function, an
  *    ioeventfd, an in-kernel device.
  *  - ENOSPC: the VM has too many in-kernel MMIO devices.

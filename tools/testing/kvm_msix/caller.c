@@ -17,11 +17,15 @@ static void *storage_new(struct caller *c, unsigned int i, size_t offset,
 	return mem + offset;
 }
 
-/* A function with its table at @offset of its storage, a multiple of 8. */
+bool caller_shares;
+
+/*
+ * A function with its table at @offset of its storage, a multiple of 8, or where
+ * the next multiple of 16 is if it is shared.
+ */
 struct caller *caller_new_at(u32 nr, size_t offset)
 {
 	struct caller *c = malloc(sizeof(*c));
-	void *table, *pba;
 
 	if (!c)
 		abort();
@@ -29,9 +33,14 @@ struct caller *caller_new_at(u32 nr, size_t offset)
 	memset(&c->core, 0xa5, sizeof(c->core));
 	c->rejected = 0;
 	c->nr_sent = 0;
-	table = storage_new(c, 0, offset, kvm_msix_table_size(nr));
-	pba = storage_new(c, 1, 8, kvm_msix_pba_size(nr));
-	kvm_msix_core_init(&c->core, nr, table, pba);
+	if (caller_shares)
+		offset = (offset + 15) & ~15UL;
+	c->core.nr = nr;
+	c->core.shared = caller_shares;
+	c->core.table = storage_new(c, 0, offset, kvm_msix_table_size(nr));
+	c->core.pba = storage_new(c, 1, 8, kvm_msix_pba_size(nr));
+	c->core.pending = storage_new(c, 2, 8, kvm_msix_pba_size(nr));
+	kvm_msix_core_init(&c->core);
 	return c;
 }
 
@@ -44,34 +53,34 @@ void caller_free(struct caller *c)
 {
 	free(c->storage[0]);
 	free(c->storage[1]);
+	free(c->storage[2]);
 	free(c);
 }
 
-static void send(struct caller *c, u32 v)
+static void send(struct caller *c, u32 v, const struct kvm_msix_entry *entry)
 {
-	struct kvm_msix_entry entry = kvm_msix_get_entry(&c->core, v);
-
 	if (c->nr_sent == ARRAY_SIZE(c->sent))
 		abort();
 	c->sent[c->nr_sent++] = (struct message) {
 		.v = v,
-		.address = entry.address,
-		.data = entry.data,
+		.address = entry->address,
+		.data = entry->data,
 	};
 }
 
 unsigned int caller_write(struct caller *c, u32 offset, unsigned int len,
 			  u64 val)
 {
+	struct kvm_msix_entry entry;
 	unsigned int effects;
 
 	if (!kvm_msix_access_ok(kvm_msix_table_size(c->core.nr), offset, len)) {
 		c->rejected++;
 		return 0;
 	}
-	effects = kvm_msix_table_write(&c->core, offset, len, val);
+	effects = kvm_msix_table_write(&c->core, offset, len, val, &entry);
 	if (effects & KVM_MSIX_SEND)
-		send(c, kvm_msix_vector_at(&c->core, offset));
+		send(c, kvm_msix_vector_at(&c->core, offset), &entry);
 	return effects;
 }
 
@@ -100,20 +109,36 @@ u64 caller_pba_read(struct caller *c, u32 offset, unsigned int len)
 
 enum kvm_msix_verdict caller_event(struct caller *c, u32 v)
 {
-	enum kvm_msix_verdict verdict = kvm_msix_event(&c->core, v);
+	struct kvm_msix_entry entry = kvm_msix_get_entry(&c->core, v);
+	enum kvm_msix_verdict verdict = kvm_msix_event(&c->core, v, &entry);
 
 	if (verdict == KVM_MSIX_EVENT_SEND)
-		send(c, v);
+		send(c, v, &entry);
 	return verdict;
 }
 
 unsigned int caller_visit(struct caller *c, u32 v)
 {
-	unsigned int effects = kvm_msix_release_pending(&c->core, v);
+	struct kvm_msix_entry entry = kvm_msix_get_entry(&c->core, v);
+	unsigned int effects = kvm_msix_release_pending(&c->core, v, &entry);
 
 	if (effects & KVM_MSIX_SEND)
-		send(c, v);
+		send(c, v, &entry);
 	return effects;
+}
+
+bool caller_masked(const struct caller *c, u32 v)
+{
+	struct kvm_msix_entry entry = kvm_msix_get_entry(&c->core, v);
+
+	return kvm_msix_masked(&entry);
+}
+
+bool caller_may_send(const struct caller *c, u32 v)
+{
+	struct kvm_msix_entry entry = kvm_msix_get_entry(&c->core, v);
+
+	return kvm_msix_may_send(&c->core, &entry);
 }
 
 /* Software writes Message Control. */

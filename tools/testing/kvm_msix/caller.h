@@ -18,18 +18,21 @@ struct message {
 /**
  * struct caller - One function and what it has sent
  * @core: the function
- * @storage: what holds table and PBA
+ * @storage: what holds table, PBA and pending bits
  * @rejected: number of accesses that were dropped
  * @nr_sent: number of messages in @sent; the tests set it back to 0
  * @sent: messages in the order sent
  */
 struct caller {
 	struct kvm_msix_core core;
-	void *storage[2];
+	void *storage[3];
 	unsigned int rejected;
 	unsigned int nr_sent;
 	struct message sent[KVM_MSIX_MAX_VECTORS];
 };
+
+/* Functions made from now on have a table that is the guest's memory. */
+extern bool caller_shares;
 
 struct caller *caller_new(u32 nr);
 struct caller *caller_new_at(u32 nr, size_t offset);
@@ -41,6 +44,8 @@ u64 caller_read(struct caller *c, u32 offset, unsigned int len);
 u64 caller_pba_read(struct caller *c, u32 offset, unsigned int len);
 enum kvm_msix_verdict caller_event(struct caller *c, u32 v);
 unsigned int caller_visit(struct caller *c, u32 v);
+bool caller_masked(const struct caller *c, u32 v);
+bool caller_may_send(const struct caller *c, u32 v);
 void caller_control(struct caller *c, u16 control);
 void caller_set_entry(struct caller *c, u32 v, struct kvm_msix_entry entry,
 		      bool pending);

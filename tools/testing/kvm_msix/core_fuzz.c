@@ -283,11 +283,11 @@ static void compare_state(struct fuzz *f)
 		same(f, "second qword", model_read(&f->m, offset + 8, 8),
 		     caller_read(c, offset + 8, 8));
 		same(f, "masked", model_masked(&f->m, v),
-		     kvm_msix_masked(&c->core, v));
+		     caller_masked(c, v));
 		same(f, "pending", f->m.vector[v].pending,
 		     kvm_msix_pending(&c->core, v));
 		same(f, "may send", model_sends(&f->m, v),
-		     kvm_msix_may_send(&c->core, v));
+		     caller_may_send(c, v));
 		same(f, "vector", v, kvm_msix_vector_at(&c->core, offset + 15));
 	}
 	for (offset = 0; offset < model_pba_bytes(&f->m); offset += 8)
@@ -305,6 +305,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	byte = take(f, 1);
 	nr = byte < 252 ? nrs[byte % ARRAY_SIZE(nrs)] :
 			  take(f, 2) % MODEL_MAX_VECTORS + 1;
+	caller_shares = byte & 8;
 	f->c = caller_new(nr);
 	model_reset(&f->m, nr);
 	f->rejected = 0;

@@ -246,10 +246,10 @@ static void check_reset(struct caller *c)
 	tap_check(0, c->core.control, "Message Control");
 	for (v = 0; v < c->core.nr; v++) {
 		expected.table[2 * v + 1] = 1ULL << 32;
-		tap_check(true, kvm_msix_masked(&c->core, v), "%u masked", v);
+		tap_check(true, caller_masked(c, v), "%u masked", v);
 		tap_check(false, kvm_msix_pending(&c->core, v), "%u pending",
 			  v);
-		tap_check(false, kvm_msix_may_send(&c->core, v),
+		tap_check(false, caller_may_send(c, v),
 			  "%u may send", v);
 	}
 	check_state(&expected, c, "after reset");
@@ -476,9 +476,9 @@ static void test_control_bits(struct caller *c)
 			val = 1U << bit | mask;
 			effects = caller_write(c, VCTRL(0), 4, val);
 			tap_check(NOTHING, effects, "effects of %#x", val);
-			tap_check(mask, kvm_msix_masked(&c->core, 0),
+			tap_check(mask, caller_masked(c, 0),
 				  "masked by %#x", val);
-			tap_check(!mask, kvm_msix_may_send(&c->core, 0),
+			tap_check(!mask, caller_may_send(c, 0),
 				  "may send with %#x", val);
 			tap_check(val, caller_read(c, VCTRL(0), 4),
 				  "read back");
@@ -510,7 +510,7 @@ static void test_all_states(struct caller *c)
 		program(c, 0, A1, D1);
 		c->nr_sent = 0;
 		enter(c, state);
-		tap_check(may, kvm_msix_may_send(&c->core, 0),
+		tap_check(may, caller_may_send(c, 0),
 			  "may send in state %u", state);
 		tap_check(may ? KVM_MSIX_EVENT_SEND : KVM_MSIX_EVENT_LATCHED,
 			  caller_event(c, 0), "verdict in state %u", state);
@@ -982,11 +982,76 @@ static const struct point points[] = {
 	} },
 };
 
-int main(void)
+/* The rest is of a table that is the guest's memory, and which it writes. */
+static void test_copy(void)
+{
+	static const u64 values[] = { 0, 1, ~0ULL, 0xfee0100c00000000 };
+	struct caller *c = caller_new(2);
+	struct kvm_msix_entry *entry = &c->core.table[1], copy;
+	unsigned int i, j;
+
+	for (i = 0; i < ARRAY_SIZE(values); i++) {
+		for (j = 0; j < ARRAY_SIZE(values); j++) {
+			entry->qword[0] = values[i];
+			entry->qword[1] = values[j];
+			copy = kvm_msix_get_entry(&c->core, 1);
+			tap_check(values[i], copy.qword[0], "qword 0 of copy");
+			tap_check(values[j], copy.qword[1], "qword 1 of copy");
+			tap_check(values[i], entry->qword[0], "qword 0");
+			tap_check(values[j], entry->qword[1], "qword 1");
+		}
+	}
+	caller_free(c);
+}
+
+static void test_guest_memory(void)
+{
+	struct caller *c = caller_new(2);
+	struct kvm_msix_entry *entry = &c->core.table[1];
+
+	caller_control(c, ENABLE);
+	entry->address = A1;
+	entry->data = D1;
+	tap_check(KVM_MSIX_EVENT_LATCHED, caller_event(c, 1), "masked");
+	tap_check(2, caller_pba_read(c, 0, 8), "PBA");
+	tap_check(0, caller_visit(c, 1), "effects of a visit while masked");
+	entry->control = 0;
+	tap_check(KVM_MSIX_SEND, caller_visit(c, 1), "effects of a visit");
+	check_sent(c, 0, 1, A1, D1);
+	tap_check(0, caller_pba_read(c, 0, 8), "PBA");
+
+	entry->address = A2;
+	tap_check(KVM_MSIX_EVENT_SEND, caller_event(c, 1), "unmasked");
+	check_sent(c, 1, 1, A2, D1);
+	entry->control = 1;
+	tap_check(KVM_MSIX_EVENT_LATCHED, caller_event(c, 1), "masked again");
+	tap_check(2, c->nr_sent, "messages");
+	caller_free(c);
+}
+
+static void test_guest_pba(void)
+{
+	struct caller *c = caller_new(2);
+
+	caller_control(c, ENABLE);
+	c->core.pba[0] = ~0UL;
+	tap_check(false, kvm_msix_pending(&c->core, 0), "pending by the guest");
+	caller_write(c, VCTRL(0), 4, 0);
+	tap_check(0, c->nr_sent, "messages of the guest's making");
+
+	tap_check(KVM_MSIX_EVENT_LATCHED, caller_event(c, 1), "event");
+	c->core.pba[0] = 0;
+	tap_check(true, kvm_msix_pending(&c->core, 1), "pending");
+	tap_check(KVM_MSIX_EVENT_COALESCED, caller_event(c, 1), "second event");
+	caller_write(c, VCTRL(1), 4, 0);
+	tap_check(1, c->nr_sent, "messages");
+	caller_free(c);
+}
+
+static void run_points(void)
 {
 	const struct point *point;
 
-	tap_plan(ARRAY_SIZE(points));
 	for (point = points; point < points + ARRAY_SIZE(points); point++) {
 		struct caller *c = caller_new(point->nr ?: 1);
 
@@ -997,5 +1062,21 @@ int main(void)
 		tap_point(point->number, point->name);
 		caller_free(c);
 	}
+}
+
+int main(void)
+{
+	tap_plan(2 * ARRAY_SIZE(points) + 3);
+	run_points();
+
+	caller_shares = true;
+	printf("# The table is the guest's memory\n");
+	run_points();
+	test_copy();
+	tap_point("7", "a copy of an entry, which stays as it is");
+	test_guest_memory();
+	tap_point("12", "what the guest does to its memory is seen at an event");
+	test_guest_pba();
+	tap_point("20", "what the guest does to its PBA is not believed");
 	return tap_exit();
 }

@@ -65,7 +65,7 @@ static struct {
 
 static struct kvm_msix_core core;
 static struct kvm_msix_entry table[NR];
-static unsigned long pba[1];
+static unsigned long pba[1], pending[1];
 static struct vector vectors[NR];
 static pthread_barrier_t start;
 
@@ -138,21 +138,20 @@ static void lock(struct vector *vec)
 }
 
 /* The lock of the vector is held. */
-static void send(u32 v)
+static void send(u32 v, const struct kvm_msix_entry *entry)
 {
-	struct kvm_msix_entry entry = kvm_msix_get_entry(&core, v);
-
 	if (get(vectors[v].closed))
 		fault(sent_masked);
 	if (get(function_closed))
 		fault(sent_function_masked);
-	if (entry.address != vectors[v].address ||
-	    entry.data != vectors[v].data)
+	if (entry->address != vectors[v].address ||
+	    entry->data != vectors[v].data)
 		fault(wrong_message);
 }
 
 /* The lock of the vector is held. */
-static void take_effects(u32 v, unsigned int effects)
+static void take_effects(u32 v, unsigned int effects,
+			 const struct kvm_msix_entry *entry)
 {
 	struct vector *vec = &vectors[v];
 
@@ -163,20 +162,22 @@ static void take_effects(u32 v, unsigned int effects)
 	vec->owed = false;
 	vec->released++;
 	count(nr_released);
-	send(v);
+	send(v, entry);
 }
 
 static void event(u32 v)
 {
 	struct vector *vec = &vectors[v];
+	struct kvm_msix_entry entry;
 
 	count(vec->events);
 	lock(vec);
-	switch (kvm_msix_event(&core, v)) {
+	entry = kvm_msix_get_entry(&core, v);
+	switch (kvm_msix_event(&core, v, &entry)) {
 	case KVM_MSIX_EVENT_SEND:
 		vec->direct++;
 		count(nr_direct);
-		send(v);
+		send(v, &entry);
 		break;
 	case KVM_MSIX_EVENT_LATCHED:
 		if (vec->owed)
@@ -198,21 +199,27 @@ static void event(u32 v)
 static void guest_write(u32 v, u32 field, unsigned int len, u64 val)
 {
 	struct vector *vec = &vectors[v];
+	struct kvm_msix_entry entry;
+	unsigned int effects;
 
 	lock(vec);
 	if (field == PCI_MSIX_ENTRY_LOWER_ADDR)
 		vec->address = val;
 	if (field == PCI_MSIX_ENTRY_DATA)
 		vec->data = val;
-	take_effects(v, kvm_msix_table_write(&core, v * PCI_MSIX_ENTRY_SIZE +
-					     field, len, val));
+	effects = kvm_msix_table_write(&core, v * PCI_MSIX_ENTRY_SIZE + field,
+				       len, val, &entry);
+	take_effects(v, effects, &entry);
 	pthread_spin_unlock(&vec->lock);
 }
 
 static void visit(u32 v)
 {
+	struct kvm_msix_entry entry;
+
 	lock(&vectors[v]);
-	take_effects(v, kvm_msix_release_pending(&core, v));
+	entry = kvm_msix_get_entry(&core, v);
+	take_effects(v, kvm_msix_release_pending(&core, v, &entry), &entry);
 	pthread_spin_unlock(&vectors[v].lock);
 }
 
@@ -365,13 +372,79 @@ static void close_books(void)
 	tap_check(0, wrong.lost, "latched or coalesced by the wrong bit");
 }
 
+/* A table that is the guest's memory: it writes there, and takes no lock. */
+static struct kvm_msix_entry memory;
+static bool guest_done;
+
+#define MEMORY_ROUNDS	100000
+
+/* A message that tells whether its parts belong together. */
+static u32 data_for(u64 address)
+{
+	return (u32)address * 0x9e3779b1;
+}
+
+/* As Linux does it: mask, change, unmask. */
+static void *memory_guest(void *unused)
+{
+	u32 random = 1;
+	u64 address;
+	int i;
+
+	(void)unused;
+	for (i = 0; i < MEMORY_ROUNDS; i++) {
+		address = address_of(next_random(&random));
+		WRITE_ONCE(memory.control, 1);
+		WRITE_ONCE(memory.address, address);
+		WRITE_ONCE(memory.data, data_for(address));
+		WRITE_ONCE(memory.control, 0);
+	}
+	set(guest_done, true);
+	return NULL;
+}
+
+static void run_memory_guest(void)
+{
+	unsigned long bits[2] = {};
+	struct kvm_msix_core shared = {
+		.nr = 1, .shared = true, .table = &memory,
+		.pba = &bits[0], .pending = &bits[1],
+	};
+	u64 sent = 0, latched = 0;
+	struct kvm_msix_entry entry;
+	pthread_t guest;
+
+	kvm_msix_core_init(&shared);
+	kvm_msix_set_control(&shared, ENABLE);
+	if (pthread_create(&guest, NULL, memory_guest, NULL))
+		abort();
+	while (!get(guest_done)) {
+		entry = kvm_msix_get_entry(&shared, 0);
+		if (kvm_msix_event(&shared, 0, &entry) != KVM_MSIX_EVENT_SEND) {
+			latched++;
+			entry = kvm_msix_get_entry(&shared, 0);
+			if (!kvm_msix_release_pending(&shared, 0, &entry))
+				continue;
+		}
+		sent++;
+		if (entry.data != data_for(entry.address))
+			fault(torn);
+	}
+	pthread_join(guest, NULL);
+	tap_check(true, sent && latched, "sent as well as latched");
+	printf("# guest memory: %llu sent, %llu latched\n", sent, latched);
+}
+
 int main(void)
 {
 	u32 v;
 
-	tap_plan(6);
+	tap_plan(7);
 	alarm(TIMEOUT_SECONDS);
-	kvm_msix_core_init(&core, NR, table, pba);
+	core = (struct kvm_msix_core) {
+		.nr = NR, .table = table, .pba = pba, .pending = pending,
+	};
+	kvm_msix_core_init(&core);
 	for (v = 0; v < NR; v++)
 		pthread_spin_init(&vectors[v].lock, PTHREAD_PROCESS_PRIVATE);
 	pthread_barrier_init(&start, NULL, NR_THREADS);
@@ -392,6 +465,10 @@ int main(void)
 	tap_point("7", "threads: an 8-byte write is one step");
 	tap_check(0, wrong.stray_bits, "reads of bits past the last vector");
 	tap_point("2", "threads: bits past the last vector are 0");
+	wrong.torn = 0;
+	run_memory_guest();
+	tap_check(0, wrong.torn, "messages of two states of an entry");
+	tap_point("7", "threads: a message in guest memory is seen whole");
 	printf("# %llu sent at once, %llu latched, %llu coalesced\n",
 	       nr_direct, nr_latched, nr_coalesced);
 	return tap_exit();
