@@ -3,6 +3,8 @@
  * What the kvm_msix selftests share, see kvm_msix_util.h.
  */
 #include <dirent.h>
+#include <pthread.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
@@ -42,6 +44,16 @@ int msix_open(void)
 	return fd;
 }
 
+bool msix_can_map(void)
+{
+	struct kvm_msix_info info = { .size = sizeof(info) };
+	int dev = msix_open();
+
+	msix_ioctl(dev, KVM_MSIX_INFO, &info);
+	close(dev);
+	return info.capabilities & KVM_MSIX_CAP_MMAP;
+}
+
 void kvm_msix_require(void)
 {
 	int fd = open("/dev/kvm", O_RDWR);
@@ -54,6 +66,8 @@ void kvm_msix_require(void)
 	if (fd < 0)
 		ksft_exit_skip(DEVICE ": %s\n", strerror(errno));
 	close(fd);
+	if (msix_mapped() && !msix_can_map())
+		ksft_exit_skip("KVM_MSIX_MAPPED: no KVM_MSIX_CAP_MMAP in this kernel\n");
 }
 
 /*
@@ -365,21 +379,27 @@ int __msix_ioctl(int fd, unsigned long cmd, void *arg)
 	return ioctl(fd, cmd, arg) < 0 ? errno : 0;
 }
 
+static int create(struct kvm_msix_create *args, int *fd)
+{
+	int dev = msix_open();
+	int err;
+
+	args->size = sizeof(*args);
+	*fd = ioctl(dev, KVM_MSIX_CREATE, args);
+	err = *fd < 0 ? errno : 0;
+	__real_close(dev);
+	return err;
+}
+
 int __msix_create(int vm_fd, u32 nr, u32 flags, int *fd)
 {
 	struct kvm_msix_create args = {
-		.size = sizeof(args),
 		.flags = flags,
 		.vm_fd = vm_fd,
 		.nr_vectors = nr,
 	};
-	int dev = msix_open();
-	int err;
 
-	*fd = ioctl(dev, KVM_MSIX_CREATE, &args);
-	err = *fd < 0 ? errno : 0;
-	close(dev);
-	return err;
+	return create(&args, fd);
 }
 
 int __msix_locate(int fd, u64 table, u64 pba)
@@ -475,17 +495,156 @@ do {										\
 	TEST_ASSERT(!__err, #call " failed: %i (%s)", __err, strerror(__err));	\
 } while (0)
 
+/*
+ * Functions with a table in guest memory. Each has its slot, far from those of
+ * the library.
+ */
+#define MAPPED_SLOT	1000
+
+struct mapping {
+	struct kvm_vm *vm;
+	int vm_fd;
+	int fd;		/* of the function; 0: unused */
+	void *mem;
+	u64 gpa;
+};
+
+static struct mapping mappings[1024];
+static u32 nr_mappings;	/* that have ever been used: it costs others nothing */
+static pthread_mutex_t mappings_lock = PTHREAD_MUTEX_INITIALIZER;
+
+bool msix_mapped(void)
+{
+	return getenv("KVM_MSIX_MAPPED");
+}
+
+void msix_set_memory(struct kvm_vm *vm, u32 slot, u64 gpa, u64 size, void *mem)
+{
+	struct kvm_userspace_memory_region region = {
+		.slot = slot,
+		.guest_phys_addr = gpa == NOWHERE ? 0 : gpa,
+		.memory_size = gpa == NOWHERE ? 0 : size,
+		.userspace_addr = (uintptr_t)mem,
+	};
+
+	CHECK(__msix_ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region));
+}
+
+static struct mapping *mapping_of(int fd)
+{
+	u32 i;
+
+	for (i = 0; i < nr_mappings; i++)
+		if (mappings[i].fd == fd)
+			return &mappings[i];
+	return NULL;
+}
+
+static struct mapping *mapping_new(void)
+{
+	struct mapping *map = mapping_of(0);
+
+	if (map)
+		return map;
+	TEST_ASSERT(nr_mappings < ARRAY_SIZE(mappings), "too many functions");
+	return &mappings[nr_mappings++];
+}
+
+/* A function outlives the fd of its VM; its memory can only go before. */
+static bool can_move(const struct mapping *map)
+{
+	return fcntl(map->vm_fd, F_GETFD) >= 0;
+}
+
+static void mapping_move(struct mapping *map, u64 gpa)
+{
+	u32 slot = MAPPED_SLOT + (map - mappings);
+
+	if (map->gpa == gpa || !can_move(map))
+		return;
+	if (map->gpa != NOWHERE)
+		msix_set_memory(map->vm, slot, NOWHERE, 0, map->mem);
+	if (gpa != NOWHERE)
+		msix_set_memory(map->vm, slot, gpa, getpagesize(), map->mem);
+	map->gpa = gpa;
+}
+
+int __wrap_close(int fd)
+{
+	struct mapping *map;
+
+	pthread_mutex_lock(&mappings_lock);
+	map = fd > 0 ? mapping_of(fd) : NULL;
+	if (map) {
+		mapping_move(map, NOWHERE);
+		munmap(map->mem, getpagesize());
+		map->fd = 0;
+	}
+	pthread_mutex_unlock(&mappings_lock);
+	return __real_close(fd);
+}
+
+struct msix_dev msix_create_mapped(struct kvm_vm *vm, u32 nr, u32 flags)
+{
+	struct msix_dev d = { .nr = nr, .table = NOWHERE, .pba = NOWHERE };
+	struct kvm_msix_create args = {
+		.flags = flags | KVM_MSIX_CREATE_MMAP | KVM_MSIX_CREATE_MMAP_PBA,
+		.vm_fd = vm->fd,
+		.nr_vectors = nr,
+		.pba_offset = MAPPED_PBA,
+	};
+	struct mapping *map;
+
+	pthread_mutex_lock(&mappings_lock);
+	map = mapping_new();
+	CHECK(create(&args, &d.fd));
+	map->vm = vm;
+	map->vm_fd = vm->fd;
+	map->fd = d.fd;
+	map->gpa = NOWHERE;
+	map->mem = mmap(NULL, getpagesize(), PROT_READ | PROT_WRITE, MAP_SHARED, d.fd, 0);
+	TEST_ASSERT(map->mem != MAP_FAILED, "mmap: %s", strerror(errno));
+	pthread_mutex_unlock(&mappings_lock);
+	return d;
+}
+
 struct msix_dev msix_create(struct kvm_vm *vm, u32 nr, u32 flags)
 {
 	struct msix_dev d = { .nr = nr, .table = NOWHERE, .pba = NOWHERE };
 
+	if (msix_mapped() && !(flags & KVM_MSIX_CREATE_LAZY) && nr * ENTRY_SIZE <= MAPPED_PBA)
+		return msix_create_mapped(vm, nr, flags);
 	CHECK(__msix_create(vm->fd, nr, flags, &d.fd));
 	return d;
 }
 
+static void locate_mapped(struct mapping *map, u64 table, u64 pba)
+{
+	struct kvm_msix_locate args = {
+		.size = sizeof(args),
+		.flags = KVM_MSIX_LOCATE_TABLE | KVM_MSIX_LOCATE_PBA | KVM_MSIX_LOCATE_MAPPED,
+		.table_gpa = table,
+		.pba_gpa = pba,
+	};
+
+	mapping_move(map, table);
+	CHECK(__msix_ioctl(map->fd, KVM_MSIX_LOCATE, &args));
+}
+
 void msix_locate(struct msix_dev *d, u64 table, u64 pba)
 {
-	CHECK(__msix_locate(d->fd, table, pba));
+	struct mapping *map;
+
+	pthread_mutex_lock(&mappings_lock);
+	map = mapping_of(d->fd);
+	if (map && can_move(map) && table % getpagesize() == 0 && pba == table + MAPPED_PBA) {
+		locate_mapped(map, table, pba);
+	} else {
+		if (map)
+			mapping_move(map, NOWHERE);
+		CHECK(__msix_locate(d->fd, table, pba));
+	}
+	pthread_mutex_unlock(&mappings_lock);
 	d->table = table;
 	d->pba = pba;
 }

@@ -101,9 +101,11 @@ struct msix_state {
 	u64 *pba;
 };
 
-/* The linker's --wrap=ioctl. */
+/* The linker's --wrap=ioctl,--wrap=close. */
 int __real_ioctl(int fd, unsigned long cmd, ...);
 int __wrap_ioctl(int fd, unsigned long cmd, ...);
+int __real_close(int fd);
+int __wrap_close(int fd);
 
 /* kvm_msix_require() - to be called first: skip without the module. */
 void kvm_msix_require(void);
@@ -195,6 +197,19 @@ int __msix_reset(int fd);
 int __msix_get_state(int fd, struct msix_state *s);
 int __msix_set_state(int fd, const struct msix_state *s);
 int __msix_set_gsi_routing(int fd, u32 nr, const struct kvm_irq_routing_entry *entries);
+
+/*
+ * A table for guest memory: where it lies at the start of a page, and its PBA
+ * MAPPED_PBA behind it, as most tests put them, msix_locate() makes that page
+ * guest memory. close() takes it away. With KVM_MSIX_MAPPED in the environment
+ * every msix_create() that can be is an msix_create_mapped().
+ */
+#define MAPPED_PBA	0x800
+bool msix_mapped(void);
+bool msix_can_map(void);
+struct msix_dev msix_create_mapped(struct kvm_vm *vm, u32 nr, u32 flags);
+/* Guest memory where @d is located, or none: @gpa is NOWHERE. */
+void msix_set_memory(struct kvm_vm *vm, u32 slot, u64 gpa, u64 size, void *mem);
 
 struct msix_dev msix_create(struct kvm_vm *vm, u32 nr, u32 flags);
 void msix_locate(struct msix_dev *d, u64 table, u64 pba);

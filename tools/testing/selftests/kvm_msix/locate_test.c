@@ -119,8 +119,11 @@ TEST_F(locate, over_itself)
 TEST_F(locate, failure)
 {
 	struct msix_vm *m = self->m;
-	struct msix_dev other = msix_create(m->vm, NR, 0);
+	struct msix_dev other;
 
+	if (msix_mapped())
+		SKIP(return, "what lies beside the table is guest memory");
+	other = msix_create(m->vm, NR, 0);
 	msix_locate(&self->d, A, PBA_OF(A));
 	msix_locate(&other, B, PBA_OF(B));
 	entry_write(m, &self->d, 0, ENTRY_DATA, OURS);
@@ -245,6 +248,8 @@ TEST_F_TIMEOUT(moving, while_a_vcpu_reads, 120)
 	u64 now[NR_PLACES], want;
 	pthread_t thread;
 
+	if (msix_mapped())
+		SKIP(return, "it is the VMM that moves memory, and in two steps");
 	WRITE_ONCE(*word, MOVE(0, 0, AT_NONE, AT_NONE));
 	ASSERT_EQ(0, pthread_create(&thread, NULL, vcpu_thread, self->m));
 	for (i = 0; i < 600; i++) {

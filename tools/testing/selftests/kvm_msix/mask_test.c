@@ -318,6 +318,8 @@ TEST_F(mask, two_entries_one_message)
 /* 19: a PBA write neither sets a bit nor takes one away. */
 TEST_F(mask, pba_write)
 {
+	if (msix_mapped())
+		SKIP(return, "the PBA is guest memory: see mapped_test");
 	event_signal(self->event[0]);
 	guest_write(self->m, self->d.pba, 8, 0);
 	EXPECT_PENDING(0, true);

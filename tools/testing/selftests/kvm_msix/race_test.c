@@ -25,6 +25,12 @@ static u64 cycles_done;
 static u64 idle_ready;
 static u64 stop;
 
+/*
+ * Where the table is guest memory: a message whose sending has begun when the
+ * mask is written can still arrive, one for each that is being sent.
+ */
+static u64 late_messages;
+
 /* What must come, must come by then. */
 static u64 deadline(void)
 {
@@ -137,9 +143,9 @@ static void guest_cycles(void)
 		GUEST_ASSERT_EQ(mmio_read32(CONTROL), MASKED);
 		before = READ_ONCE(irqs);
 		wait_for_latch(cycle);
-		GUEST_ASSERT_EQ(READ_ONCE(irqs), before);
+		GUEST_ASSERT(READ_ONCE(irqs) - before <= late_messages);
 		GUEST_ASSERT_EQ(mmio_read32(CONTROL), MASKED);
-		GUEST_ASSERT_EQ(READ_ONCE(irqs), before);
+		GUEST_ASSERT(READ_ONCE(irqs) - before <= late_messages);
 		unmask_and_wait(cycle);
 	}
 	wait_for_stop();
@@ -336,6 +342,7 @@ TEST_F_TIMEOUT(race, free_running, 300)
 	u64 before;
 	int i;
 
+	*GUEST_VAR(self->r.m, late_messages) = msix_mapped();
 	start(&self->r, variant->target ? guest_cycles_remote : guest_cycles, guest_idle);
 	/* In bursts: each kicks the target out of the guest, that has to live too. */
 	while (READ_ONCE(*cycles) < CYCLES) {
