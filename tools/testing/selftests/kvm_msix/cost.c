@@ -4,6 +4,9 @@
  * "cost NAME MINIMUM MEDIAN". In a lab that counts instructions a tick is one
  * instruction of guest, kernel and VMM together. See tools/testing/bench.
  *
+ * The same of a table that is guest memory ("free"): without anything pending,
+ * and where the guest is interrupted while it masks.
+ *
  * Beside the table's, the floors: an empty device on KVM's MMIO bus (the module
  * in tools/testing/bench/floor), an ioeventfd that nobody waits for, the I/O
  * APIC's index register, a store to RAM; and KVM's own irqfd.
@@ -21,9 +24,13 @@
 #define EMPTY_GPA	(BAR_GPA + 0xc00)
 #define NOBODY_GPA	(BAR_GPA + 0xc10)
 #define EVENT_GPA	(BAR_GPA + 0xc20)
+#define FREE_GPA	(BAR_GPA + 0x1000)
 #define IOAPIC_GPA	0xfec00000ull
 
 #define CTRL_GPA	(TABLE_GPA + ENTRY_CTRL)
+#define FREE_CTRL_GPA	(FREE_GPA + ENTRY_CTRL)
+/* More than a watch stays on without need, in ticks of at least 1 GHz. */
+#define RESTED		500000000ull
 
 struct floor_where {
 	__s32 vm_fd;
@@ -35,17 +42,9 @@ static u64 ticks[LOOPS];
 static u64 handled;
 static u64 ram;
 
-static inline u64 now(void)
-{
-	u32 lo, hi;
-
-	asm volatile("rdtsc" : "=a" (lo), "=d" (hi) : : "memory");
-	return (u64)hi << 32 | lo;
-}
-
 static void take_irq(struct ex_regs *regs)
 {
-	handled = now();
+	handled = rdtsc();
 	wrmsr(APIC_BASE_MSR + (APIC_EOI >> 4), 0);
 }
 
@@ -135,12 +134,70 @@ static void pend(void)
 	mmio_write32(EVENT_GPA, 1);
 }
 
-static void sort(void)
+static void free_read_control(void)
+{
+	mmio_read32(FREE_CTRL_GPA);
+}
+
+static void free_read_pba(void)
+{
+	mmio_read64(FREE_GPA + MAPPED_PBA);
+}
+
+static void free_mask(void)
+{
+	mmio_write32(FREE_CTRL_GPA, MASKED);
+}
+
+static void free_unmask(void)
+{
+	mmio_write32(FREE_CTRL_GPA, 0);
+}
+
+static void free_mask_unmask(void)
+{
+	free_mask();
+	free_read_control();
+	free_unmask();
+}
+
+static void free_affinity(void)
+{
+	free_mask();
+	free_read_control();
+	mmio_write32(FREE_GPA + ENTRY_ADDR_LO, MSI_ADDR(0));
+	mmio_write32(FREE_GPA + ENTRY_ADDR_HI, 0);
+	mmio_write32(FREE_GPA + ENTRY_DATA, VECTOR);
+	free_unmask();
+	free_read_control();
+}
+
+static void free_pend(void)
+{
+	free_mask();
+	event_to_irq();
+}
+
+static void free_rest(void)
+{
+	u64 end = rdtsc() + RESTED;
+
+	while (rdtsc() < end)
+		asm volatile("pause");
+}
+
+static void free_pend_unmask(void)
+{
+	free_pend();
+	free_unmask();
+}
+
+static void sort(int n)
 {
 	u64 t;
 	int i, j;
 
-	for (i = 1; i < LOOPS; i++) {
+	for (i = 1; i < n; i++) {
 		t = ticks[i];
 		for (j = i; j && ticks[j - 1] > t; j--)
 			ticks[j] = ticks[j - 1];
@@ -149,22 +206,27 @@ static void sort(void)
 }
 
 /* @before is not measured; to an interrupt's handler if @irq. */
-static void measure(void (*before)(void), void (*what)(void), bool irq)
+static void measure(void (*before)(void), void (*what)(void), bool irq, int loops)
 {
 	u64 start;
 	int i;
 
 	before();
 	what();
-	for (i = 0; i < LOOPS; i++) {
+	for (i = 0; i < loops; i++) {
 		before();
 		handled = 0;
-		start = now();
+		start = rdtsc();
 		what();
-		ticks[i] = (irq ? handled : now()) - start;
+		ticks[i] = rdtsc() - start;
+		if (irq) {
+			while (!READ_ONCE(handled))
+				asm volatile("pause");
+			ticks[i] = handled - start;
+		}
 		GUEST_ASSERT(!irq == !handled);
 	}
-	sort();
+	sort(loops);
 }
 
 static const struct {
@@ -172,6 +234,7 @@ static const struct {
 	void (*before)(void);
 	void (*what)(void);
 	bool irq;
+	int loops;	/* 0: LOOPS */
 } costs[] = {
 	{ "nothing", nothing, nothing },
 	{ "ram_store", nothing, store_ram },
@@ -189,6 +252,14 @@ static const struct {
 	{ "unmask_pending", pend, unmask, true },
 	{ "event_to_handler", nothing, event_to_irq, true },
 	{ "irqfd_to_handler", nothing, event_to_irq, true },
+	{ "free_read_control", nothing, free_read_control },
+	{ "free_read_pba", nothing, free_read_pba },
+	{ "free_mask_unmask", nothing, free_mask_unmask },
+	{ "free_affinity", nothing, free_affinity },
+	{ "free_event_to_handler", nothing, event_to_irq, true },
+	{ "free_unmask_pending", free_pend, free_unmask, true },
+	{ "free_pend_unmask", nothing, free_pend_unmask, true },
+	{ "free_first_pend_unmask", free_rest, free_pend_unmask, true, 5 },
 };
 
 static void guest_code(void)
@@ -197,7 +268,7 @@ static void guest_code(void)
 
 	guest_init();
 	for (i = 0; i < (int)ARRAY_SIZE(costs); i++) {
-		measure(costs[i].before, costs[i].what, costs[i].irq);
+		measure(costs[i].before, costs[i].what, costs[i].irq, costs[i].loops ?: LOOPS);
 		GUEST_SYNC1(i + 1);
 	}
 	GUEST_SYNC1(0);
@@ -223,9 +294,22 @@ static void ioeventfd(struct kvm_vm *vm, int event, u64 gpa)
 	TEST_ASSERT(!err, "KVM_IOEVENTFD: %s", strerror(err));
 }
 
+static void start(struct msix_dev *d, u64 table, int event)
+{
+	struct msix_state *state = msix_state_alloc(NR);
+
+	state->control = ENABLE;
+	state->entry[0][ENTRY_ADDR_LO / 4] = MSI_ADDR(0);
+	state->entry[0][ENTRY_DATA / 4] = VECTOR;
+	TEST_ASSERT_EQ(__msix_set_state(d->fd, state), 0);
+	msix_state_free(state);
+	msix_locate(d, table, table + MAPPED_PBA);
+	msix_bind_one(d, 0, event, -1);
+}
+
 int main(void)
 {
-	int event = event_create();
+	int event = event_create(), loops;
 	struct kvm_irq_routing_entry route = msi_route(GSI, MSI_ADDR(0), VECTOR);
 	struct msix_vm *m;
 	struct msix_dev d;
@@ -241,17 +325,22 @@ int main(void)
 	TEST_ASSERT(!__kvm_set_gsi_routing(m->vm, 1, &route), "routing");
 
 	d = msix_create(m->vm, NR, 0);
-	msix_locate(&d, TABLE_GPA, PBA_GPA);
-	msix_bind_one(&d, 0, event, -1);
-	msix_control(&d, ENABLE);
+	start(&d, TABLE_GPA, event);
 
 	t = GUEST_VAR(m, ticks[0]);
 	while ((i = msix_vcpu_run(m, 0))) {
-		printf("cost %s %lu %lu\n", costs[i - 1].name, t[0], t[LOOPS / 2]);
-		/* The same event, by the other way, for the last. */
-		if (i == ARRAY_SIZE(costs) - 1) {
+		loops = costs[i - 1].loops ?: LOOPS;
+		printf("cost %s %lu %lu\n", costs[i - 1].name, t[0], t[loops / 2]);
+		/* The same event, by the other ways. */
+		if (!strcmp(costs[i - 1].name, "event_to_handler")) {
 			msix_bind_one(&d, 0, -1, -1);
 			kvm_irqfd(m->vm, event, GSI, 0);
+		}
+		if (!strcmp(costs[i - 1].name, "irqfd_to_handler")) {
+			kvm_irqfd(m->vm, event, GSI, KVM_IRQFD_FLAG_DEASSIGN);
+			close(d.fd);
+			d = msix_create_mapped(m->vm, NR, 0);
+			start(&d, FREE_GPA, event);
 		}
 	}
 	TEST_ASSERT(!m->nr_exits, "%u accesses left the kernel", m->nr_exits);
