@@ -8,6 +8,10 @@
  * Message Control on, and giving a vector its eventfd when the guest first uses
  * it.  There is no KVM route and no irqfd for such a vector.
  *
+ * Where all vectors can have their eventfd at once, it goes further: while
+ * MSI-X is enabled, the guest has the pages of the table as memory
+ * ("exit-free").
+ *
  * QEMU's MSI-X core is kept inert meanwhile: it has no vector notifiers and no
  * vector that is marked as used, and its MMIO regions lie below ours.
  * pdev->msix_table and pdev->msix_pba are only buffers; they are true right
@@ -23,6 +27,7 @@
 
 #include "cpu.h"
 #include "exec/address-spaces.h"
+#include "exec/ramblock.h"
 #include "hw/i386/x86-iommu.h"
 #include "hw/pci/msix.h"
 #include "hw/pci/pci_ids.h"
@@ -51,6 +56,10 @@ typedef struct VFIOKVMMSIX {
     /* Where in guest memory */
     MemoryRegion table;
     MemoryRegion pba;
+    MemoryRegion pages;             /* of the table, exit-free */
+    void *memory;                   /* @pages in QEMU; NULL: never exit-free */
+    struct kvm_msix_create layout;  /* says what is where on @pages */
+    bool exit_free;
     MemoryListener listener;
     struct kvm_msix_locate mapped;  /* as the memory map has it */
     struct kvm_msix_locate asked;   /* as last asked for; it may have failed */
@@ -212,6 +221,12 @@ static int vfio_kvm_msix_plumb(VFIOKVMMSIX *k, unsigned int first,
     return ret;
 }
 
+/* What came of vfio_kvm_msix_plumb(). */
+static const char *vfio_kvm_msix_why(int ret)
+{
+    return ret < 0 ? strerror(-ret) : "too few vectors left on the host";
+}
+
 /*
  * Make VFIO allocate at least @nr vectors where it can only do so all at once
  * (VFIO_IRQ_INFO_NORESIZE).  For a moment the device has no MSI-X, and what it
@@ -289,8 +304,7 @@ fail_bind:
     event_notifier_cleanup(&k->events[nr]);
 fail:
     error_report("vfio %s: cannot set up MSI-X vector %u: %s",
-                 k->vdev->vbasedev.name, nr,
-                 ret < 0 ? strerror(-ret) : "no vectors left on the host");
+                 k->vdev->vbasedev.name, nr, vfio_kvm_msix_why(ret));
 }
 
 static void vfio_kvm_msix_release_all(VFIOKVMMSIX *k)
@@ -317,10 +331,10 @@ static bool vfio_kvm_msix_entry_masked(PCIDevice *pdev, unsigned int nr)
            PCI_MSIX_ENTRY_CTRL_MASKBIT;
 }
 
-void vfio_kvm_msix_enable(VFIOPCIDevice *vdev)
+/* Bind the vectors that are unmasked, or @all; if one cannot be, none is. */
+static int vfio_kvm_msix_start(VFIOKVMMSIX *k, bool all)
 {
-    VFIOKVMMSIX *k = vdev->kvm_msix;
-    unsigned int i, count = 0;
+    unsigned int entries = k->vdev->msix->entries, i, count = 0;
     int ret = 0;
 
     /*
@@ -328,8 +342,8 @@ void vfio_kvm_msix_enable(VFIOPCIDevice *vdev)
      * and found nothing to be bound to.
      */
     vfio_kvm_msix_fetch(k);
-    for (i = 0; i < vdev->msix->entries; i++) {
-        if (vfio_kvm_msix_entry_masked(&vdev->pdev, i)) {
+    for (i = 0; i < entries; i++) {
+        if (!all && vfio_kvm_msix_entry_masked(&k->vdev->pdev, i)) {
             continue;
         }
         ret = event_notifier_init(&k->events[i], 0);
@@ -353,12 +367,63 @@ void vfio_kvm_msix_enable(VFIOPCIDevice *vdev)
         ret = vfio_kvm_msix_plumb(k, 0, k->nr_enabled);
     }
     if (ret) {
-        error_report("vfio %s: cannot set up %u MSI-X vectors: %s",
-                     vdev->vbasedev.name, count,
-                     ret < 0 ? strerror(-ret) : "too few left on the host");
-        /* Those that the guest unmasks again may still work. */
         vfio_kvm_msix_release_all(k);
-        k->nr_enabled = vfio_kvm_msix_plumb(k, 0, 1) ? 0 : 1;
+    }
+    return ret;
+}
+
+/*
+ * Let the guest have the table's pages as memory, or take them away.  The
+ * kernel's windows lie below, so there is no moment at which nobody answers.
+ */
+static void vfio_kvm_msix_set_exit_free(VFIOKVMMSIX *k, bool on)
+{
+    if (on == k->exit_free) {
+        return;
+    }
+    k->exit_free = on;
+    trace_vfio_kvm_msix_exit_free(k->vdev->vbasedev.name, on);
+    memory_region_set_enabled(&k->pages, on);
+}
+
+/* Nobody hears of an unmask in memory, so this takes all vectors or none. */
+static bool vfio_kvm_msix_start_exit_free(VFIOKVMMSIX *k)
+{
+    VFIOPCIDevice *vdev = k->vdev;
+    int ret;
+
+    if (!k->memory) {
+        return false;
+    }
+    ret = vfio_kvm_msix_start(k, true);
+    if (!ret) {
+        return true;
+    }
+    trace_vfio_kvm_msix_trapped(vdev->vbasedev.name, vfio_kvm_msix_why(ret));
+    if (vdev->kvm_msix_exit_free == ON_OFF_AUTO_ON) {
+        warn_report("vfio %s: x-kvm-msix-exit-free=on: cannot set up all %u "
+                    "MSI-X vectors: %s; the guest's accesses to the table exit",
+                    vdev->vbasedev.name, vdev->msix->entries,
+                    vfio_kvm_msix_why(ret));
+    }
+    return false;
+}
+
+void vfio_kvm_msix_enable(VFIOPCIDevice *vdev)
+{
+    VFIOKVMMSIX *k = vdev->kvm_msix;
+    int ret;
+
+    if (vfio_kvm_msix_start_exit_free(k)) {
+        vfio_kvm_msix_set_exit_free(k, true);
+    } else {
+        ret = vfio_kvm_msix_start(k, false);
+        if (ret) {
+            error_report("vfio %s: cannot set up the MSI-X vectors in use: %s",
+                         vdev->vbasedev.name, vfio_kvm_msix_why(ret));
+            /* Those that the guest unmasks again may still work. */
+            k->nr_enabled = vfio_kvm_msix_plumb(k, 0, 1) ? 0 : 1;
+        }
     }
 
     vfio_kvm_msix_set_control(k, vfio_kvm_msix_wanted_control(vdev));
@@ -370,6 +435,7 @@ void vfio_kvm_msix_disable(VFIOPCIDevice *vdev)
 
     /* From here on nothing is sent, whatever comes while it is taken down. */
     vfio_kvm_msix_set_control(k, 0);
+    vfio_kvm_msix_set_exit_free(k, false);
     vfio_kvm_msix_release_all(k);
 }
 
@@ -506,18 +572,22 @@ static void vfio_kvm_msix_locate(VFIOKVMMSIX *k, bool again)
     vfio_kvm_msix_must(k, "give up the MSI-X table's old address",
                        vfio_kvm_msix_ioctl(k, KVM_MSIX_LOCATE, &k->located));
 
-    if (ret == -EEXIST && !again) {
+    if ((ret == -EEXIST || k->exit_free) && !again) {
         /*
          * Another device moved away from there in the same transaction, but
-         * its listener comes after this one.
+         * its listener comes after this one.  And the guest's memory cannot be
+         * changed from within a listener.
          */
         qemu_bh_schedule(k->locate_again);
         return;
     }
     warn_report("vfio %s: kvm_msix: cannot answer for the MSI-X table at "
-                "0x%" PRIx64 ": %s; QEMU does, slowly",
-                k->vdev->vbasedev.name, (uint64_t)k->asked.table_gpa,
-                strerror(-ret));
+                "0x%" PRIx64 ": %s; %s", k->vdev->vbasedev.name,
+                (uint64_t)k->asked.table_gpa, strerror(-ret),
+                k->exit_free ? "trying without exit-free" :
+                               "QEMU does, slowly");
+    /* The kernel would not look at that memory.  This locates anew. */
+    vfio_kvm_msix_set_exit_free(k, false);
 }
 
 static void vfio_kvm_msix_locate_again(void *opaque)
@@ -529,6 +599,18 @@ static void vfio_kvm_msix_locate_again(void *opaque)
     }
 }
 
+static void vfio_kvm_msix_part(VFIOKVMMSIX *k, uint32_t flags, __u64 *at,
+                               uint64_t gpa, bool add)
+{
+    if (add) {
+        k->mapped.flags |= flags;
+        *at = gpa;
+    } else if (*at == gpa) {
+        k->mapped.flags &= ~flags;
+        *at = 0;
+    }
+}
+
 /*
  * Table or PBA count as mapped only where all of it is there to be accessed.
  * Parts of it are QEMU's.
@@ -537,18 +619,6 @@ static void vfio_kvm_msix_region(VFIOKVMMSIX *k, MemoryRegionSection *section,
                                  bool add)
 {
     uint64_t gpa = section->offset_within_address_space;
-    uint32_t flag;
-    __u64 *at;
-
-    if (section->mr == &k->table) {
-        flag = KVM_MSIX_LOCATE_TABLE;
-        at = &k->mapped.table_gpa;
-    } else if (section->mr == &k->pba) {
-        flag = KVM_MSIX_LOCATE_PBA;
-        at = &k->mapped.pba_gpa;
-    } else {
-        return;
-    }
 
     if (section->offset_within_region ||
         int128_ne(section->size,
@@ -556,12 +626,22 @@ static void vfio_kvm_msix_region(VFIOKVMMSIX *k, MemoryRegionSection *section,
         return;
     }
 
-    if (add) {
-        k->mapped.flags |= flag;
-        *at = gpa;
-    } else if (*at == gpa) {
-        k->mapped.flags &= ~flag;
-        *at = 0;
+    if (section->mr == &k->table) {
+        vfio_kvm_msix_part(k, KVM_MSIX_LOCATE_TABLE, &k->mapped.table_gpa, gpa,
+                           add);
+    } else if (section->mr == &k->pba) {
+        vfio_kvm_msix_part(k, KVM_MSIX_LOCATE_PBA, &k->mapped.pba_gpa, gpa,
+                           add);
+    } else if (section->mr == &k->pages) {
+        vfio_kvm_msix_part(k, KVM_MSIX_LOCATE_TABLE | KVM_MSIX_LOCATE_MAPPED,
+                           &k->mapped.table_gpa, gpa + k->layout.table_offset,
+                           add);
+        if (k->layout.flags & KVM_MSIX_CREATE_MMAP_PBA) {
+            vfio_kvm_msix_part(k, KVM_MSIX_LOCATE_PBA, &k->mapped.pba_gpa,
+                               gpa + k->layout.pba_offset, add);
+        }
+        /* KVM has new memory, or none; say so even if it is where it was. */
+        k->asked.size = 0;
     }
 }
 
@@ -588,6 +668,40 @@ static void vfio_kvm_msix_commit(MemoryListener *listener)
     }
 }
 
+/* The pages that the table is on: their offset in its BAR, and their size. */
+static uint32_t vfio_kvm_msix_pages_offset(VFIOPCIDevice *vdev)
+{
+    return QEMU_ALIGN_DOWN(vdev->msix->table_offset, TARGET_PAGE_SIZE);
+}
+
+static uint64_t vfio_kvm_msix_pages_size(VFIOPCIDevice *vdev)
+{
+    return QEMU_ALIGN_UP(vdev->msix->table_offset +
+                         memory_region_size(&vdev->pdev.msix_table_mmio),
+                         TARGET_PAGE_SIZE) - vfio_kvm_msix_pages_offset(vdev);
+}
+
+/*
+ * Above all that is there, once it is enabled.  What accesses it other than a
+ * vCPU (a debugger, an emulated device) changes memory and no more: the kernel
+ * sees it when it next looks.
+ *
+ * Protected: devices' DMA has no business there, so VFIO leaves it out.
+ */
+static void vfio_kvm_msix_map_pages(VFIOKVMMSIX *k)
+{
+    VFIOPCIDevice *vdev = k->vdev;
+
+    memory_region_init_ram_device_ptr(&k->pages, OBJECT(vdev), "kvm-msix-pages",
+                                      vfio_kvm_msix_pages_size(vdev),
+                                      k->memory);
+    k->pages.ram_block->flags |= RAM_PROTECTED;
+    memory_region_set_enabled(&k->pages, false);
+    memory_region_add_subregion_overlap(vdev->bars[vdev->msix->table_bar].mr,
+                                        vfio_kvm_msix_pages_offset(vdev),
+                                        &k->pages, 2);
+}
+
 /*
  * Lay the two regions over whatever else is there.  That also keeps the page of
  * the PBA from being the device's own, mapped into the guest as RAM.  The other
@@ -611,6 +725,9 @@ static void vfio_kvm_msix_map(VFIOKVMMSIX *k)
                                         msix->table_offset, &k->table, 1);
     memory_region_add_subregion_overlap(vdev->bars[msix->pba_bar].mr,
                                         msix->pba_offset, &k->pba, 1);
+    if (k->memory) {
+        vfio_kvm_msix_map_pages(k);
+    }
     memory_region_transaction_commit();
 
     k->mapped.size = k->asked.size = k->located.size = sizeof(k->mapped);
@@ -634,6 +751,9 @@ static void vfio_kvm_msix_unmap(VFIOKVMMSIX *k)
     memory_region_transaction_begin();
     memory_region_del_subregion(vdev->bars[msix->table_bar].mr, &k->table);
     memory_region_del_subregion(vdev->bars[msix->pba_bar].mr, &k->pba);
+    if (k->memory) {
+        memory_region_del_subregion(vdev->bars[msix->table_bar].mr, &k->pages);
+    }
     memory_region_transaction_commit();
 }
 
@@ -680,18 +800,113 @@ static bool vfio_kvm_msix_ext_dest_id(void)
            (1U << KVM_FEATURE_MSI_EXT_DEST_ID);
 }
 
-/* Returns the device fd, or -1. */
-static int vfio_kvm_msix_create(VFIOPCIDevice *vdev, Error **errp)
+/*
+ * The PCI specification keeps other registers off the table's pages.  These
+ * devices do not care:
+ *
+ * - Intel's WLAN cards have those that route and mask their causes 2 kB behind
+ *   the table's beginning: CSR_MSIX_BASE + 0x800 and on, in Linux's iwl-csr.h.
+ */
+static bool vfio_kvm_msix_page_is_shared(VFIOPCIDevice *vdev)
 {
+    return vdev->vendor_id == PCI_VENDOR_ID_INTEL &&
+           pci_get_word(vdev->pdev.config + PCI_CLASS_DEVICE) ==
+           PCI_CLASS_NETWORK_OTHER;
+}
+
+static bool vfio_kvm_msix_exit_free_fits(VFIOPCIDevice *vdev,
+                                         uint64_t capabilities, Error **errp)
+{
+    const char *reason = NULL;
+
+    if (vdev->kvm_msix_exit_free == ON_OFF_AUTO_OFF) {
+        reason = "x-kvm-msix-exit-free=off";
+    } else if (!(capabilities & KVM_MSIX_CAP_MMAP)) {
+        reason = "kvm_msix cannot do it on this kernel";
+    } else if (vfio_kvm_msix_page_is_shared(vdev)) {
+        reason = "the device has other registers on its MSI-X table's page";
+    } else if (vfio_kvm_msix_pages_offset(vdev) +
+               vfio_kvm_msix_pages_size(vdev) >
+               memory_region_size(vdev->bars[vdev->msix->table_bar].mr)) {
+        reason = "the BAR with the MSI-X table ends within the table's page";
+    }
+
+    if (reason) {
+        error_setg(errp, "%s", reason);
+    }
+    return !reason;
+}
+
+static int vfio_kvm_msix_try_create(int fd, struct kvm_msix_create *create,
+                                    Error **errp)
+{
+    int ret = ioctl(fd, KVM_MSIX_CREATE, create);
+
+    if (ret < 0 && errno == EINVAL &&
+        create->flags & KVM_MSIX_CREATE_EXT_DEST_ID) {
+        /* QEMU left 32-bit ids off: no id needs the extension */
+        create->flags &= ~KVM_MSIX_CREATE_EXT_DEST_ID;
+        ret = ioctl(fd, KVM_MSIX_CREATE, create);
+    }
+    if (ret < 0) {
+        error_setg_errno(errp, errno, "KVM_MSIX_CREATE of %u vectors",
+                         create->nr_vectors);
+    }
+    return ret;
+}
+
+/* As @create says, and so that the table's pages can be the guest's memory. */
+static int vfio_kvm_msix_create_exit_free(VFIOKVMMSIX *k, int fd,
+                                          struct kvm_msix_create create,
+                                          Error **errp)
+{
+    VFIOPCIDevice *vdev = k->vdev;
+    VFIOMSIXInfo *msix = vdev->msix;
+    uint32_t offset = vfio_kvm_msix_pages_offset(vdev);
+    uint64_t size = vfio_kvm_msix_pages_size(vdev);
+    void *memory;
+    int ret;
+
+    create.flags |= KVM_MSIX_CREATE_MMAP;
+    create.table_offset = msix->table_offset - offset;
+    if (msix->pba_bar == msix->table_bar &&
+        ranges_overlap(msix->pba_offset,
+                       memory_region_size(&vdev->pdev.msix_pba_mmio),
+                       offset, size)) {
+        create.flags |= KVM_MSIX_CREATE_MMAP_PBA;
+        create.pba_offset = msix->pba_offset - offset;
+    }
+
+    ret = vfio_kvm_msix_try_create(fd, &create, errp);
+    if (ret < 0) {
+        return ret;
+    }
+    memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, ret, 0);
+    if (memory == MAP_FAILED) {
+        error_setg_errno(errp, errno, "mmap of the MSI-X table");
+        close(ret);
+        return -1;
+    }
+    k->memory = memory;
+    k->layout = create;
+    return ret;
+}
+
+/* Returns the device fd, or -1. */
+static int vfio_kvm_msix_create(VFIOKVMMSIX *k, Error **errp)
+{
+    VFIOPCIDevice *vdev = k->vdev;
     struct kvm_msix_info info = { .size = sizeof(info) };
-    struct kvm_msix_create create = {
-        .size = sizeof(create),
+    uint64_t need = KVM_MSIX_CAP_LAZY;
+    Error *err = NULL;
+    int fd, ret = -1;
+
+    k->layout = (struct kvm_msix_create) {
+        .size = sizeof(k->layout),
         .flags = KVM_MSIX_CREATE_LAZY,
         .vm_fd = kvm_state->vmfd,
         .nr_vectors = vdev->msix->entries,
     };
-    uint64_t need = KVM_MSIX_CAP_LAZY;
-    int fd, ret = -1;
 
     fd = qemu_open("/dev/kvm_msix", O_RDWR, errp);
     if (fd < 0) {
@@ -699,31 +914,36 @@ static int vfio_kvm_msix_create(VFIOPCIDevice *vdev, Error **errp)
     }
 
     if (vfio_kvm_msix_ext_dest_id()) {
-        create.flags |= KVM_MSIX_CREATE_EXT_DEST_ID;
+        k->layout.flags |= KVM_MSIX_CREATE_EXT_DEST_ID;
         need |= KVM_MSIX_CAP_EXT_DEST_ID;
     }
 
     if (ioctl(fd, KVM_MSIX_INFO, &info)) {
         error_setg_errno(errp, errno, "KVM_MSIX_INFO");
-    } else if (need & ~info.capabilities) {
+        goto out;
+    }
+    if (need & ~info.capabilities) {
         error_setg(errp, "kvm_msix lacks capabilities: 0x%" PRIx64,
                    (uint64_t)(need & ~info.capabilities));
-    } else {
-        ret = ioctl(fd, KVM_MSIX_CREATE, &create);
-        if (ret < 0 && errno == EINVAL &&
-            create.flags & KVM_MSIX_CREATE_EXT_DEST_ID) {
-            /* QEMU left 32-bit ids off: no id needs the extension */
-            create.flags &= ~KVM_MSIX_CREATE_EXT_DEST_ID;
-            ret = ioctl(fd, KVM_MSIX_CREATE, &create);
-        }
-        if (ret < 0) {
-            error_setg_errno(errp, errno, "KVM_MSIX_CREATE of %u vectors",
-                             create.nr_vectors);
-        }
+        goto out;
     }
 
-    trace_vfio_kvm_msix_create(vdev->vbasedev.name, create.nr_vectors,
-                               create.flags, ret);
+    if (vfio_kvm_msix_exit_free_fits(vdev, info.capabilities, &err)) {
+        ret = vfio_kvm_msix_create_exit_free(k, fd, k->layout, &err);
+    }
+    if (ret < 0) {
+        trace_vfio_kvm_msix_trapped(vdev->vbasedev.name, error_get_pretty(err));
+        if (vdev->kvm_msix_exit_free == ON_OFF_AUTO_ON) {
+            error_propagate(errp, err);
+            goto out;
+        }
+        error_free(err);
+        ret = vfio_kvm_msix_try_create(fd, &k->layout, errp);
+    }
+
+out:
+    trace_vfio_kvm_msix_create(vdev->vbasedev.name, k->layout.nr_vectors,
+                               k->layout.flags, ret);
     close(fd);
     return ret;
 }
@@ -760,6 +980,15 @@ static void vfio_kvm_msix_find_device_pba(VFIOKVMMSIX *k)
     }
 }
 
+/* The property that insists on the kernel's table, or NULL. */
+static const char *vfio_kvm_msix_required(VFIOPCIDevice *vdev)
+{
+    if (vdev->kvm_msix_exit_free == ON_OFF_AUTO_ON) {
+        return "x-kvm-msix-exit-free=on";
+    }
+    return vdev->kvm_msix_mode == ON_OFF_AUTO_ON ? "x-kvm-msix=on" : NULL;
+}
+
 /* An IOMMU may come after the device on the command line. */
 static void vfio_kvm_msix_machine_done(Notifier *notifier, void *data)
 {
@@ -769,8 +998,9 @@ static void vfio_kvm_msix_machine_done(Notifier *notifier, void *data)
     if (!vfio_kvm_msix_remapped()) {
         return;
     }
-    if (vdev->kvm_msix_mode == ON_OFF_AUTO_ON) {
-        error_report("vfio %s: x-kvm-msix=on: " REMAPPED, vdev->vbasedev.name);
+    if (vfio_kvm_msix_required(vdev)) {
+        error_report("vfio %s: %s: " REMAPPED, vdev->vbasedev.name,
+                     vfio_kvm_msix_required(vdev));
         exit(1);
     }
     trace_vfio_kvm_msix_fallback(vdev->vbasedev.name, REMAPPED);
@@ -781,18 +1011,26 @@ bool vfio_kvm_msix_realize(VFIOPCIDevice *vdev, Error **errp)
 {
     VFIOKVMMSIX *k;
     Error *err = NULL;
-    int fd = -1;
 
     if (vdev->kvm_msix_mode == ON_OFF_AUTO_OFF) {
+        if (vdev->kvm_msix_exit_free == ON_OFF_AUTO_ON) {
+            error_setg(errp, "x-kvm-msix-exit-free=on: x-kvm-msix=off");
+            return false;
+        }
         return true;
     }
 
+    k = g_new0(VFIOKVMMSIX, 1);
+    k->vdev = vdev;
+    k->fd = -1;
     if (vfio_kvm_msix_fits(vdev, &err)) {
-        fd = vfio_kvm_msix_create(vdev, &err);
+        k->fd = vfio_kvm_msix_create(k, &err);
     }
-    if (fd < 0) {
-        if (vdev->kvm_msix_mode == ON_OFF_AUTO_ON) {
-            error_propagate_prepend(errp, err, "x-kvm-msix=on: ");
+    if (k->fd < 0) {
+        g_free(k);
+        if (vfio_kvm_msix_required(vdev)) {
+            error_propagate_prepend(errp, err, "%s: ",
+                                    vfio_kvm_msix_required(vdev));
             return false;
         }
         trace_vfio_kvm_msix_fallback(vdev->vbasedev.name,
@@ -801,9 +1039,6 @@ bool vfio_kvm_msix_realize(VFIOPCIDevice *vdev, Error **errp)
         return true;
     }
 
-    k = g_new0(VFIOKVMMSIX, 1);
-    k->vdev = vdev;
-    k->fd = fd;
     k->events = g_new0(EventNotifier, vdev->msix->entries);
     k->bound = bitmap_new(vdev->msix->entries);
     k->dynamic = vfio_kvm_msix_vectors_are_dynamic(vdev);
@@ -827,6 +1062,11 @@ void vfio_kvm_msix_exit(VFIOPCIDevice *vdev)
     trace_vfio_kvm_msix_close(vdev->vbasedev.name);
     qemu_remove_machine_init_done_notifier(&k->machine_done);
     vfio_kvm_msix_unmap(k);
+    if (k->memory) {
+        /* The mapping would hold the function; but somebody may be reading. */
+        mmap(k->memory, memory_region_size(&k->pages), PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    }
     close(k->fd);
     k->fd = -1;
 }
@@ -841,6 +1081,10 @@ void vfio_kvm_msix_finalize(VFIOPCIDevice *vdev)
     }
     object_unparent(OBJECT(&k->table));
     object_unparent(OBJECT(&k->pba));
+    if (k->memory) {
+        munmap(k->memory, memory_region_size(&k->pages));
+        object_unparent(OBJECT(&k->pages));
+    }
     g_free(k->events);
     g_free(k->bound);
     g_free(k);
