@@ -100,7 +100,7 @@ measure_cost() {
 	"$lab_dir/run" --icount --kernel "$1" --module "$module" --device e1000e --share "$2" --timeout 900 \
 		--log "$2/host-log" -- "$e2e_dir/host-cost" "$2" "$bare" "$stock_qemu" "$patched_qemu" "${vmm[@]}" \
 		--timeout 0 --smp 1 >&2
-	for file in "$2"/{bare,linux}/{qemu,kernel}/boot1; do
+	for file in "$2"/{bare,linux}/{qemu,kernel,memory}/boot1; do
 		[[ $(cost_of "$file" mask_unmask) ]] || die "nothing was measured, $file"
 	done
 }
