@@ -276,6 +276,7 @@ struct fuzz_vm {
  */
 struct world {
 	int node;
+	bool can_map;
 	struct fuzz_vm *vm[2];
 	struct fuzz_dev *dev[FUZZ_DEVS];
 	struct fuzz_event event[FUZZ_EVENTS];

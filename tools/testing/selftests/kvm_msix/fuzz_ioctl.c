@@ -14,9 +14,11 @@
 const struct fuzz_cmd fuzz_cmds[] = {
 	CMD(KVM_MSIX_INFO, kvm_msix_info, .on_node = true, .out = true),
 	CMD(KVM_MSIX_CREATE, kvm_msix_create, .on_node = true,
-	    .flags = KVM_MSIX_CREATE_LAZY | KVM_MSIX_CREATE_EXT_DEST_ID),
+	    .flags = KVM_MSIX_CREATE_LAZY | KVM_MSIX_CREATE_EXT_DEST_ID |
+		     KVM_MSIX_CREATE_MMAP | KVM_MSIX_CREATE_MMAP_PBA),
 	CMD(KVM_MSIX_LOCATE, kvm_msix_locate,
-	    .flags = KVM_MSIX_LOCATE_TABLE | KVM_MSIX_LOCATE_PBA),
+	    .flags = KVM_MSIX_LOCATE_TABLE | KVM_MSIX_LOCATE_PBA |
+		     KVM_MSIX_LOCATE_MAPPED),
 	CMD(KVM_MSIX_BIND, kvm_msix_bind),
 	CMD(KVM_MSIX_CONTROL, kvm_msix_control,
 	    .reserved = offsetof(struct kvm_msix_control, __reserved)),

@@ -131,8 +131,16 @@ static void op_create(struct world *w, struct rng *r)
 		args.flags |= KVM_MSIX_CREATE_LAZY;
 	if (one_in(r, vm->x2apic_format ? 2 : 8))
 		args.flags |= KVM_MSIX_CREATE_EXT_DEST_ID;
+	/* Trapped all the same, as nobody maps it. */
+	if (w->can_map && one_in(r, 3)) {
+		args.flags |= KVM_MSIX_CREATE_MMAP;
+		args.table_offset = pick(r, 256) * ENTRY_SIZE;
+	}
 	if (one_in(r, 12)) {
 		args.nr_vectors = one_in(r, 2) ? 0 : 2049 + pick(r, one_in(r, 2) ? 2 : 0x7fffffff);
+		want = EINVAL;
+	} else if (args.flags & KVM_MSIX_CREATE_MMAP && one_in(r, 12)) {
+		args.table_offset += one_in(r, 2) ? 8 : 4096;
 		want = EINVAL;
 	} else if (one_in(r, 12)) {
 		args.vm_fd = fuzz_bad_fd(r, &want);
@@ -214,7 +222,7 @@ static void op_info(struct world *w, struct rng *r)
 
 	fuzz_log("info");
 	expect_errno("INFO", 0, call(r, w->node, KVM_MSIX_INFO, &info));
-	EXPECT_SAME("capabilities", 7, info.capabilities);
+	EXPECT_SAME("capabilities", w->can_map ? 15 : 7, info.capabilities);
 	EXPECT_SAME("vectors", 2048, info.max_vectors);
 	EXPECT_SAME("GSIs", FUZZ_GSIS - 1, info.max_gsi);
 }

@@ -643,6 +643,7 @@ struct world *fuzz_world_new(int vm_kind, struct rng *r)
 
 	TEST_ASSERT(w, "calloc");
 	w->node = msix_open();
+	w->can_map = msix_can_map();
 	w->vm[0] = vm_kept(vm_kind);
 	w->vm[1] = vm_new(2 + pick(r, 2));
 	w->vm[0]->m->mmio_answer = rnd(r);
