@@ -2,8 +2,9 @@
 /*
  * Routes of vectors with a GSI, while everybody changes KVM's routing table at
  * once: a vCPU its mask and message, the VMM its own table - through the module
- * and behind its back - and the binding of many other vectors. All the while
- * the device signals an irqfd. Nothing may break, the VMM's own route is always
+ * and behind its back - and the binding of many other vectors, one of which the
+ * vCPU masks and unmasks as well. All the while the device signals an irqfd and
+ * the vector's own eventfd. Nothing may break, the VMM's own route is always
  * there, and in the end ours is what it should be.
  */
 #include <pthread.h>
@@ -37,11 +38,13 @@ static void guest_changer(void)
 		mmio_write32(TABLE + ENTRY_CTRL, 0);
 		if (i % 4 == 3)
 			mmio_write32(TABLE + ENTRY_DATA, VEC + 1);
+		mmio_write32(TABLE + ENTRY_SIZE + ENTRY_CTRL, i % 2 ? 0 : MASKED);
 		WRITE_ONCE(changes, i);
 	}
 	mmio_write32(TABLE + ENTRY_CTRL, MASKED);
 	mmio_write32(TABLE + ENTRY_DATA, VEC);
 	mmio_write32(TABLE + ENTRY_CTRL, 0);
+	mmio_write32(TABLE + ENTRY_SIZE + ENTRY_CTRL, 0);
 	for (;;)
 		GUEST_SYNC1(0);
 }
@@ -83,6 +86,7 @@ static void *vcpu_thread(void *arg)
 }
 
 struct device {
+	int irqfd;
 	int event;
 	bool stop;
 };
@@ -94,7 +98,7 @@ static void *device_thread(void *arg)
 
 	while (!READ_ONCE(device->stop)) {
 		for (i = 0; i < 8; i++)
-			event_signal(device->event);
+			event_signal(i % 2 ? device->irqfd : device->event);
 		usleep(20);
 	}
 	return NULL;
@@ -104,7 +108,7 @@ TEST_F_TIMEOUT(gsi_race, everybody, 300)
 {
 	struct kvm_irq_routing_entry table = msi_route(OTHER, MSI_ADDR(0), VMMS);
 	struct kvm_msix_vector on[NR - 1], off[NR - 1];
-	struct device device = { .event = event_create() };
+	struct device device = { event_create(), event_create() };
 	u64 *irqs = self->m->cpu[0]->irqs, before;
 	pthread_t vcpu, signaller;
 	int i, spins;
@@ -113,7 +117,8 @@ TEST_F_TIMEOUT(gsi_race, everybody, 300)
 		on[i] = (struct kvm_msix_vector) { -1, MANY + i };
 		off[i] = (struct kvm_msix_vector) { -1, -1 };
 	}
-	kvm_irqfd(self->m->vm, device.event, GSI, 0);
+	kvm_irqfd(self->m->vm, device.irqfd, GSI, 0);
+	msix_bind_one(&self->d, 0, device.event, GSI);
 	ASSERT_EQ(0, __msix_set_gsi_routing(self->d.fd, 1, &table));
 	ASSERT_EQ(0, pthread_create(&vcpu, NULL, vcpu_thread, self->m));
 	ASSERT_EQ(0, pthread_create(&signaller, NULL, device_thread, &device));
@@ -148,8 +153,8 @@ TEST_F_TIMEOUT(gsi_race, everybody, 300)
 	WRITE_ONCE(*GUEST_VAR(self->m, stop), 1);
 	pthread_join(vcpu, NULL);
 	/* No work of the irqfd's is left, and the guest takes what has arrived. */
-	kvm_irqfd(self->m->vm, device.event, GSI, KVM_IRQFD_FLAG_DEASSIGN);
-	kvm_irqfd(self->m->vm, device.event, GSI, 0);
+	kvm_irqfd(self->m->vm, device.irqfd, GSI, KVM_IRQFD_FLAG_DEASSIGN);
+	kvm_irqfd(self->m->vm, device.irqfd, GSI, 0);
 	msix_irqs(self->m, 0, VEC, 0);
 	TH_LOG("%lu changes; %lu and %lu interrupts", *GUEST_VAR(self->m, changes), irqs[VEC],
 	       irqs[VEC + 1]);
@@ -157,7 +162,7 @@ TEST_F_TIMEOUT(gsi_race, everybody, 300)
 
 	/* One entry for the GSI, with the last message, and none for those given up. */
 	before = irqs[VEC];
-	event_signal(device.event);
+	event_signal(device.irqfd);
 	EXPECT_EQ(before + 1, msix_irqs(self->m, 0, VEC, before + 1));
 	kvm_irq_pulse(self->m->vm, GSI);
 	EXPECT_EQ(before + 2, msix_irqs(self->m, 0, VEC, before + 2));
