@@ -2,8 +2,8 @@
 /*
  * The kernel's log, which nobody may fill: lines of KVM's, of its emulator's
  * and local APIC's, of the module's, and complaints of any kind, since
- * log_mark(). Others have their reasons to print, and KCSAN has one about KVM now
- * and then, whoever is the guest: lab/check-log judges those.
+ * log_mark(). Others have their reasons to print. KCSAN's reports are no answer
+ * to a guest: lab/check-log judges those.
  */
 #ifndef SELFTEST_KVM_MSIX_HOSTILE_H
 #define SELFTEST_KVM_MSIX_HOSTILE_H
