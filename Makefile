@@ -50,7 +50,7 @@ module: check-kdir $(COPIES)
 
 $(BUILD)/%: %
 	@mkdir -p $(@D)
-	@cp -p $< $@
+	@cp -p $< $@.$$$$ && mv $@.$$$$ $@
 
 tool:
 	@$(MAKE) -s -C tools/kvm_msix
