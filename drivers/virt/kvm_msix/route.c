@@ -337,14 +337,22 @@ static struct kvm_irq_routing_table *alloc_table(u32 nr_gsis)
  * Put a larger, empty table in place of KVM's, with all of its entries: they
  * are on the old table's lists and on the new one's until the old one is gone.
  * Readers only walk forward, so they find them from either.
+ *
+ * Whether it is larger is only known here: the VMM may set a table at any time.
+ * What is not needed is freed.
  */
-static void replace_table(struct kvm *kvm, struct kvm_irq_routing_table *new)
+static void grow_table(struct kvm *kvm, struct kvm_irq_routing_table *new)
 {
 	struct kvm_irq_routing_table *old;
 	u32 gsi;
 
 	mutex_lock(&kvm->irq_lock);
 	old = table_of(kvm);
+	if (old->nr_rt_entries >= new->nr_rt_entries) {
+		mutex_unlock(&kvm->irq_lock);
+		kfree(new);
+		return;
+	}
 	memcpy(new->chip, old->chip, sizeof(new->chip));
 	for (gsi = 0; gsi < old->nr_rt_entries; gsi++) {
 		new->map[gsi].first = old->map[gsi].first;
@@ -359,25 +367,17 @@ static void replace_table(struct kvm *kvm, struct kvm_irq_routing_table *new)
 	kfree(old);
 }
 
-/* Is the GSI beyond KVM's table? And if not, does it have a route? */
-static void look_up(struct kvm *kvm, int gsi, bool *beyond, bool *routed)
-{
-	struct kvm_irq_routing_table *table;
-
-	mutex_lock(&kvm->irq_lock);
-	table = table_of(kvm);
-	*beyond = !in_table(table, gsi);
-	*routed = !*beyond && !hlist_empty(&table->map[gsi]);
-	mutex_unlock(&kvm->irq_lock);
-}
-
 /* Make sure that KVM's table has room for a GSI that nobody routes. */
 static int make_room(struct kvm *kvm, int gsi)
 {
 	struct kvm_irq_routing_table *table;
 	bool beyond, routed;
 
-	look_up(kvm, gsi, &beyond, &routed);
+	mutex_lock(&kvm->irq_lock);
+	table = table_of(kvm);
+	beyond = !in_table(table, gsi);
+	routed = !beyond && !hlist_empty(&table->map[gsi]);
+	mutex_unlock(&kvm->irq_lock);
 	if (routed)
 		return -EEXIST;
 	if (!beyond)
@@ -387,13 +387,7 @@ static int make_room(struct kvm *kvm, int gsi)
 	table = alloc_table(min(roundup(gsi + 1, 64), KVM_MAX_IRQ_ROUTES));
 	if (!table)
 		return -ENOMEM;
-
-	look_up(kvm, gsi, &beyond, &routed);
-	if (!beyond) {
-		kfree(table);
-		return routed ? -EEXIST : 0;
-	}
-	replace_table(kvm, table);
+	grow_table(kvm, table);
 	return 0;
 }
 
@@ -498,7 +492,6 @@ static int set_whole_table(struct kvm_msix_vm *vm,
 	struct kvm *kvm = vm->kvm;
 	struct kvm_irq_routing_table *room;
 	u32 i, end = gsis_end(vm);
-	bool beyond, routed;
 	int err;
 
 	lockdep_assert_held(&vm->lock);
@@ -517,14 +510,10 @@ static int set_whole_table(struct kvm_msix_vm *vm,
 
 	nr += own_routes(vm, entries + nr);
 	err = host_call(kvm_set_irq_routing)(kvm, entries, nr, 0);
-	if (!err && end) {
-		look_up(kvm, end - 1, &beyond, &routed);
-		if (beyond) {
-			replace_table(kvm, room);
-			room = NULL;
-		}
-	}
-	kfree(room);
+	if (err)
+		kfree(room);
+	else
+		grow_table(kvm, room);
 	return err;
 }
 

@@ -21,6 +21,7 @@
 #define VMMS	0x60
 #define ROUNDS	300
 #define FULL_ROUNDS	2000
+#define GROW_ROUNDS	2000
 #define TABLE	BAR_GPA
 #define PBA	(BAR_GPA + 0x8000)
 
@@ -266,6 +267,46 @@ TEST_F_TIMEOUT(gsi_race, full_list, 300)
 	kvm_irq_pulse(self->m->vm, OTHER);
 	EXPECT_EQ(before + 1, msix_irqs(self->m, 0, VEC + 3, before + 1));
 	close(other.fd);
+}
+
+static void *resize_thread(void *arg)
+{
+	struct kvm_irq_routing_entry small = msi_route(OTHER, MSI_ADDR(0), VMMS);
+	struct kvm_irq_routing_entry large = msi_route(KVM_MAX_IRQ_ROUTES - 1, MSI_ADDR(0), VMMS);
+	struct msix_vm *m = arg;
+
+	while (!READ_ONCE(*GUEST_VAR(m, stop))) {
+		TEST_ASSERT_EQ(__kvm_set_gsi_routing(m->vm, 1, &small), 0);
+		TEST_ASSERT_EQ(__kvm_set_gsi_routing(m->vm, 1, &large), 0);
+	}
+	return NULL;
+}
+
+/*
+ * KVM's table grows for a GSI beyond its end, and the VMM sets one that is larger
+ * still, or too small again, at the same moment.
+ */
+TEST_F_TIMEOUT(gsi_race, table_grows, 300)
+{
+	struct kvm_irq_routing_entry table = msi_route(OTHER, MSI_ADDR(0), VMMS);
+	pthread_t resizer;
+	u64 before;
+	int i;
+
+	ASSERT_EQ(0, pthread_create(&resizer, NULL, resize_thread, self->m));
+	for (i = 0; i < GROW_ROUNDS; i++) {
+		EXPECT_EQ(0, __msix_bind_one(self->d.fd, 1, -1, MANY + i % NR * 60));
+		EXPECT_EQ(0, __msix_bind_one(self->d.fd, 1, -1, -1));
+	}
+	msix_bind_one(&self->d, 1, -1, MANY);
+	WRITE_ONCE(*GUEST_VAR(self->m, stop), 1);
+	pthread_join(resizer, NULL);
+
+	/* Whoever came last, there is room after this. */
+	ASSERT_EQ(0, __msix_set_gsi_routing(self->d.fd, 1, &table));
+	before = msix_irqs(self->m, 0, VEC + 2, 0);
+	kvm_irq_pulse(self->m->vm, MANY);
+	EXPECT_EQ(before + 1, msix_irqs(self->m, 0, VEC + 2, before + 1));
 }
 
 KVM_MSIX_TEST_MAIN
