@@ -179,12 +179,10 @@ static struct kvm_kernel_irq_routing_entry *first_of(struct hlist_head *list)
 /*
  * Make a GSI's list hold exactly one entry with the message of @want, or
  * nothing if that is NULL. Whatever else is on it, by the VMM's own
- * KVM_SET_GSI_ROUTING, goes. A reader never finds the list empty while one
- * message is replaced by another.
- *
- * Nor does it find more than KVM_NR_IRQCHIPS: kvm_irq_map_gsi() copies what it
- * finds to an array of that length, and the VMM's can be as many. So all of
- * them but one go before ours comes.
+ * KVM_SET_GSI_ROUTING, goes. While one message is replaced by another, a reader
+ * finds one of them: with none an interrupt would be lost, with both it would be
+ * two. Nor does the list get longer by it: kvm_irq_map_gsi() copies what it
+ * finds to an array of KVM_NR_IRQCHIPS, and the VMM's can be as many.
  *
  * There is nobody to report a failure to: a guest's write must take effect. So
  * these few bytes are allocated without fail.
@@ -216,15 +214,20 @@ static bool set_route(struct kvm_msix_vm *vm, int gsi,
 	if (want ? old && same_message(old, want) : !old)
 		return changed;
 
-	if (want) {
-		entry = kmalloc(sizeof(*entry), GFP_KERNEL_ACCOUNT | __GFP_NOFAIL);
-		*entry = *want;
-		entry->gsi = gsi;
-		entry->set = kvm_msix_set_msi;
+	if (!want) {
+		take_off(vm, old);
+		return true;
+	}
+	entry = kmalloc(sizeof(*entry), GFP_KERNEL_ACCOUNT | __GFP_NOFAIL);
+	*entry = *want;
+	entry->gsi = gsi;
+	entry->set = kvm_msix_set_msi;
+	if (old) {
+		hlist_replace_rcu(&old->link, &entry->link);
+		bury(vm, old);
+	} else {
 		hlist_add_head_rcu(&entry->link, list);
 	}
-	if (old)
-		take_off(vm, old);
 	return true;
 }
 
