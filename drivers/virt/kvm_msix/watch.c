@@ -99,6 +99,7 @@ static bool is_mapped(struct kvm_msix_device *dev, gfn_t gfn, u32 i)
 	mmap_read_lock(kvm->mm);
 	vma = find_vma(kvm->mm, hva);
 	mapped = vma && vma->vm_start <= hva && vma->vm_ops == &map_ops &&
+		 vma->vm_flags & VM_WRITE &&
 		 vma->vm_file->private_data == dev &&
 		 vma->vm_pgoff + PHYS_PFN(hva - vma->vm_start) == i;
 	mmap_read_unlock(kvm->mm);

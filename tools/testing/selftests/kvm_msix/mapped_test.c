@@ -224,6 +224,7 @@ TEST(locate)
 	msix_set_memory(s.m->vm, SLOT, BAR_GPA, PAGE, memory);
 	EXPECT_EQ(EINVAL, __locate(s.d.fd, BOTH | MAPPED, s.d.table, s.d.pba));
 	msix_set_memory(s.m->vm, SLOT, NOWHERE, 0, memory);
+	munmap(memory, PAGE);
 	setup(&other, NR, 0x100, MMAP_PBA);
 	msix_set_memory(s.m->vm, SLOT, BAR_GPA, PAGE, other.mem);
 	EXPECT_EQ(EINVAL, __locate(s.d.fd, BOTH | MAPPED, s.d.table, s.d.pba));
@@ -232,6 +233,13 @@ TEST(locate)
 	vm_userspace_mem_region_add(s.m->vm, VM_MEM_SRC_ANONYMOUS, BAR_GPA + 0x10000, SLOT + 1, 1,
 				    KVM_MEM_READONLY);
 	EXPECT_EQ(EINVAL, __locate(s.d.fd, BOTH | MAPPED, BAR_GPA + 0x10100, BAR_GPA + 0x10800));
+
+	memory = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, s.d.fd, 0);
+	ASSERT_NE(MAP_FAILED, memory);
+	msix_set_memory(s.m->vm, SLOT, BAR_GPA, PAGE, memory);
+	EXPECT_EQ(EINVAL, __locate(s.d.fd, BOTH | MAPPED, s.d.table, s.d.pba));
+	msix_set_memory(s.m->vm, SLOT, NOWHERE, 0, memory);
+	munmap(memory, PAGE);
 
 	/* Of the right kind, but not where it was said to be. */
 	msix_set_memory(s.m->vm, SLOT, BAR_GPA, PAGE, s.mem);
@@ -250,7 +258,6 @@ TEST(locate)
 	EXPECT_EQ(0, __locate(s.d.fd, BOTH | MAPPED, s.d.table, s.d.pba));
 	EXPECT_EQ(0, __locate(s.d.fd, 0, 0, 0));
 	teardown(&s);
-	munmap(memory, PAGE);
 }
 
 /* A second page of a mapping in place of the first. */
