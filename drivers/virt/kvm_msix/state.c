@@ -88,6 +88,9 @@ static void replace_entries(struct kvm_msix_device *dev,
 			kvm_msix_reset_entry(&dev->core, v);
 		spin_unlock_irqrestore(&vec->lock, flags);
 	}
+	/* No vector's; a guest that has the PBA as memory may have set them. */
+	for (; v % BITS_PER_LONG; v++)
+		clear_bit(v, dev->core.pba);
 }
 
 /**

@@ -460,6 +460,11 @@ TEST_F(mapped, pba_is_a_picture)
 	EXPECT_TRUE(msix_pending(&s->d, 0));
 	entry_unmask(s->m, &s->d, 0);
 	EXPECT_SENT(s, VEC(0), 1);
+
+	/* A reset draws it anew, bits that are no vector's included. */
+	guest_write(s->m, s->d.pba, 8, -1);
+	msix_reset(&s->d);
+	EXPECT_EQ(0, guest_read(s->m, s->d.pba, 8));
 }
 
 /* Memory goes with something pending, and comes back; and goes for good. */
