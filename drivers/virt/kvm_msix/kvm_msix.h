@@ -36,7 +36,6 @@
 #include <linux/mutex.h>
 #include <linux/percpu.h>
 #include <linux/spinlock.h>
-
 #include <linux/workqueue.h>
 #include <asm/kvm_page_track.h>
 
@@ -70,9 +69,9 @@ struct vm_area_struct;
  * @coalesced: events that found their pending bit set
  * @kicks: pending bits taken out because their vector may send again
  * @delivered: messages that KVM took
- * @watches: how often a watch was put on a table that is guest memory
  * @dropped: messages that nobody can take: no MSI address, a reserved delivery
  *	mode, no such destination
+ * @watches: how often a watch was put on a table that is guest memory
  *
  * events - latched - coalesced + kicks = delivered + dropped
  */
