@@ -304,7 +304,8 @@ static void work(struct work_struct *work)
  * @dev: the device
  *
  * After each ioctl that may have changed what the watch depends on. Also where
- * the table was guest memory until now: nobody saw the last writes.
+ * the table was guest memory until now: nobody saw the last writes. Not where it
+ * never was: all has been seen there.
  *
  * Context: dev->lock.
  */
@@ -312,7 +313,7 @@ void kvm_msix_watch_update(struct kvm_msix_device *dev)
 {
 	lockdep_assert_held(&dev->lock);
 
-	if (dev->map_pages)
+	if (dev->watch.registered)
 		run(dev, false);
 }
 
