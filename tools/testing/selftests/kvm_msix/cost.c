@@ -18,17 +18,14 @@
 #define VECTOR		0x40
 #define GSI		40
 
-/* All on one page: KVM remembers the last one's address. */
+/* All on one page, the PBA too: KVM remembers the last one's address. */
 #define TABLE_GPA	BAR_GPA
-#define PBA_GPA		(BAR_GPA + 0x800)
 #define EMPTY_GPA	(BAR_GPA + 0xc00)
 #define NOBODY_GPA	(BAR_GPA + 0xc10)
 #define EVENT_GPA	(BAR_GPA + 0xc20)
 #define FREE_GPA	(BAR_GPA + 0x1000)
 #define IOAPIC_GPA	0xfec00000ull
 
-#define CTRL_GPA	(TABLE_GPA + ENTRY_CTRL)
-#define FREE_CTRL_GPA	(FREE_GPA + ENTRY_CTRL)
 /* More than a watch stays on without need, in ticks of at least 1 GHz. */
 #define RESTED		500000000ull
 
@@ -77,31 +74,79 @@ static void write_ioapic(void)
 	mmio_write32(IOAPIC_GPA, 1);
 }
 
-static void read_control(void)
+static void event_to_irq(void)
 {
-	mmio_read32(CTRL_GPA);
+	mmio_write32(EVENT_GPA, 1);
 }
 
-static void read_pba(void)
+/* What is done to a table, the trapped one or that in guest memory. */
+static __always_inline void read_control_at(u64 table)
 {
-	mmio_read64(PBA_GPA);
+	mmio_read32(table + ENTRY_CTRL);
 }
+
+static __always_inline void read_pba_at(u64 table)
+{
+	mmio_read64(table + MAPPED_PBA);
+}
+
+static __always_inline void mask_at(u64 table)
+{
+	mmio_write32(table + ENTRY_CTRL, MASKED);
+}
+
+static __always_inline void unmask_at(u64 table)
+{
+	mmio_write32(table + ENTRY_CTRL, 0);
+}
+
+static __always_inline void mask_unmask_at(u64 table)
+{
+	mask_at(table);
+	read_control_at(table);
+	unmask_at(table);
+}
+
+/* As Linux does it. */
+static __always_inline void affinity_at(u64 table)
+{
+	mask_at(table);
+	read_control_at(table);
+	mmio_write32(table + ENTRY_ADDR_LO, MSI_ADDR(0));
+	mmio_write32(table + ENTRY_ADDR_HI, 0);
+	mmio_write32(table + ENTRY_DATA, VECTOR);
+	unmask_at(table);
+	read_control_at(table);
+}
+
+static __always_inline void pend_at(u64 table)
+{
+	mask_at(table);
+	event_to_irq();
+}
+
+/* With constant addresses in each: a variable would take an instruction more. */
+#define TRAPPED_AND_FREE(name)			\
+static void name(void)				\
+{						\
+	name##_at(TABLE_GPA);			\
+}						\
+						\
+static void free_##name(void)			\
+{						\
+	name##_at(FREE_GPA);			\
+}
+
+TRAPPED_AND_FREE(read_control)
+TRAPPED_AND_FREE(read_pba)
+TRAPPED_AND_FREE(unmask)
+TRAPPED_AND_FREE(mask_unmask)
+TRAPPED_AND_FREE(affinity)
+TRAPPED_AND_FREE(pend)
 
 static void mask(void)
 {
-	mmio_write32(CTRL_GPA, MASKED);
-}
-
-static void unmask(void)
-{
-	mmio_write32(CTRL_GPA, 0);
-}
-
-static void mask_unmask(void)
-{
-	mask();
-	read_control();
-	unmask();
+	mask_at(TABLE_GPA);
 }
 
 static void empty_mask_unmask(void)
@@ -109,73 +154,6 @@ static void empty_mask_unmask(void)
 	write_empty();
 	read_empty();
 	write_empty();
-}
-
-/* As Linux does it. */
-static void affinity(void)
-{
-	mask();
-	read_control();
-	mmio_write32(TABLE_GPA + ENTRY_ADDR_LO, MSI_ADDR(0));
-	mmio_write32(TABLE_GPA + ENTRY_ADDR_HI, 0);
-	mmio_write32(TABLE_GPA + ENTRY_DATA, VECTOR);
-	unmask();
-	read_control();
-}
-
-static void event_to_irq(void)
-{
-	mmio_write32(EVENT_GPA, 1);
-}
-
-static void pend(void)
-{
-	mask();
-	mmio_write32(EVENT_GPA, 1);
-}
-
-static void free_read_control(void)
-{
-	mmio_read32(FREE_CTRL_GPA);
-}
-
-static void free_read_pba(void)
-{
-	mmio_read64(FREE_GPA + MAPPED_PBA);
-}
-
-static void free_mask(void)
-{
-	mmio_write32(FREE_CTRL_GPA, MASKED);
-}
-
-static void free_unmask(void)
-{
-	mmio_write32(FREE_CTRL_GPA, 0);
-}
-
-static void free_mask_unmask(void)
-{
-	free_mask();
-	free_read_control();
-	free_unmask();
-}
-
-static void free_affinity(void)
-{
-	free_mask();
-	free_read_control();
-	mmio_write32(FREE_GPA + ENTRY_ADDR_LO, MSI_ADDR(0));
-	mmio_write32(FREE_GPA + ENTRY_ADDR_HI, 0);
-	mmio_write32(FREE_GPA + ENTRY_DATA, VECTOR);
-	free_unmask();
-	free_read_control();
-}
-
-static void free_pend(void)
-{
-	free_mask();
-	event_to_irq();
 }
 
 static void free_rest(void)
