@@ -28,7 +28,7 @@ prepare() {
 	cost=$(cached "e2e/msix_cost-$KVER-$(cat "$e2e_dir"/msix_cost/* | digest).ko" build_cost)
 	initrd=$("$lab_dir/guest-initrd" --kernel "$1" --init "$e2e_dir/guest-init" --file "$cost=msix_cost.ko")
 	vmm=(--kernel "${VMLINUX:?}" --initrd "$initrd")
-	bare=$(cached "e2e/bare-cost-$(digest <"$e2e_dir/bare/cost.c")" build_bare)
+	bare=$(cached "e2e/bare-$(cat "$e2e_dir"/bare/* | digest)" build_bare)
 	need qemu-system-x86_64
 	stock_qemu=$(command -v qemu-system-x86_64)
 	patched_qemu=${patched_qemu:-$("$e2e_top/integrations/qemu/build" | tail -n 1)}
@@ -43,17 +43,21 @@ build_cost() {
 	rm -r "$1.dir"
 }
 
-# The guest that is nothing but accesses.
+# The guests that are nothing else.
 build_bare() {
-	gcc -m32 -O2 -Wall -Wextra -ffreestanding -fno-pie -fno-stack-protector -fno-asynchronous-unwind-tables -mno-sse \
-		-nostdlib -static -no-pie -Wl,-n -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments \
-		-Wl,--build-id=none -Wl,-Ttext=0x100000 \
-		-o "$1" "$e2e_dir/bare/cost.c"
+	local guest
+	mkdir "$1"
+	for guest in cost enable; do
+		gcc -m32 -O2 -Wall -Wextra -ffreestanding -fno-pie -fno-stack-protector \
+			-fno-asynchronous-unwind-tables -mno-sse -nostdlib -static -no-pie -Wl,-n -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments \
+			-Wl,--build-id=none -Wl,-Ttext=0x100000 \
+			-o "$1/$guest" "$e2e_dir/bare/$guest.c"
+	done
 }
 
 # On the host: host_vm NAME MB OPTION...: run vmm, with results in $out/NAME. With MB other than 0, the VM has an NVMe disk
 # too, on which the host writes MB of data before, and reads them and what the guest wrote behind them afterwards. The
-# host's results are in $out/NAME/host.
+# host's results are in $out/NAME/host. The VM's card is an e1000e, or what $E2E_CARD is for assign.
 host_vm() {
 	local to=$out/$1 mb=$2 disk='' sum=none status devices attempt
 	shift 2
@@ -62,7 +66,7 @@ host_vm() {
 		disk=$("$lab_dir/assign" nvme)
 		sum=$("$e2e_dir/disk" "$disk" fill "$mb")
 	fi
-	devices=$("$lab_dir/assign" ${disk:+"$disk"} e1000e)
+	devices=$("$lab_dir/assign" ${disk:+"$disk"} "${E2E_CARD:-e1000e}")
 	for ((attempt = 1; attempt <= 6; attempt++)); do
 		status=0
 		# shellcheck disable=SC2086
@@ -98,10 +102,29 @@ results() {
 # shellcheck disable=SC2154
 measure_cost() {
 	"$lab_dir/run" --icount --kernel "$1" --module "$module" --device e1000e --share "$2" --timeout 900 \
-		--log "$2/host-log" -- "$e2e_dir/host-cost" "$2" "$bare" "$stock_qemu" "$patched_qemu" "${vmm[@]}" \
+		--log "$2/host-log" -- "$e2e_dir/host-cost" "$2" "$bare/cost" "$stock_qemu" "$patched_qemu" "${vmm[@]}" \
 		--timeout 0 --smp 1 >&2
 	for file in "$2"/{bare,linux}/{qemu,kernel,memory}/boot1; do
 		[[ $(cost_of "$file" mask_unmask) ]] || die "nothing was measured, $file"
+	done
+}
+
+# measure_enable SERIES OUT COUNT...: what it takes until a guest uses all vectors of a device that has COUNT of them, to
+# OUT/COUNT. A CPU of the lab has some 200 interrupts for them.
+# shellcheck disable=SC2154
+measure_enable() {
+	local series=$1 to=$2 count devices=() file
+	shift 2
+	for count; do devices+=(--device "ivshmem=$count"); done
+	"$lab_dir/run" --icount --smp 12 --kernel "$series" --module "$module" "${devices[@]}" --share "$to" --timeout 1800 \
+		--log "$to/host-log" -- "$e2e_dir/host-enable" "$to" "$bare/enable" "$stock_qemu" "$patched_qemu" "$*" \
+		"${vmm[@]}" --timeout 0 --smp 1 >&2
+	for count; do
+		for file in "$to/$count"/{qemu,kernel,memory}; do
+			[[ $(cost_of "$file/boot1" in_use) ]] || die "nothing was measured, $file"
+			# The device cannot be reset, which is no matter. A vector that could not be had would be.
+			! grep -v 'Cannot reset device' "$file/qemu" >&2 || die "QEMU complains, $file"
+		done
 	done
 }
 
