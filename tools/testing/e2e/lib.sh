@@ -110,15 +110,15 @@ measure_cost() {
 }
 
 # measure_enable SERIES OUT COUNT...: what it takes until a guest uses all vectors of a device that has COUNT of them, to
-# OUT/COUNT. A CPU of the lab has some 200 interrupts for them.
+# OUT/COUNT; the last one is the largest. A CPU of the lab has some 200 interrupts for them.
 # shellcheck disable=SC2154
 measure_enable() {
 	local series=$1 to=$2 count devices=() file
 	shift 2
 	for count; do devices+=(--device "ivshmem=$count"); done
-	"$lab_dir/run" --icount --smp 12 --kernel "$series" --module "$module" "${devices[@]}" --share "$to" --timeout 1800 \
-		--log "$to/host-log" -- "$e2e_dir/host-enable" "$to" "$bare/enable" "$stock_qemu" "$patched_qemu" "$*" \
-		"${vmm[@]}" --timeout 0 --smp 1 >&2
+	"$lab_dir/run" --icount --smp $((${!#} / 180 + 1)) --kernel "$series" --module "$module" "${devices[@]}" \
+		--share "$to" --timeout 1800 --log "$to/host-log" -- "$e2e_dir/host-enable" "$to" "$bare/enable" \
+		"$stock_qemu" "$patched_qemu" "$*" "${vmm[@]}" --timeout 0 --smp 1 >&2
 	for count; do
 		for file in "$to/$count"/{qemu,kernel,memory}; do
 			[[ $(cost_of "$file/boot1" in_use) ]] || die "nothing was measured, $file"
