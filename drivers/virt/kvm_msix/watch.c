@@ -182,7 +182,8 @@ void kvm_msix_watch_move(struct kvm_msix_device *dev, u64 table_gpa)
 {
 	struct kvm_msix_watch *watch = &dev->watch;
 
-	if (watch->table_gpa != table_gpa) {
+	/* Of a slot that went, and left the watch off, the other pages are tracked. */
+	if (watch->table_gpa != table_gpa || !watch->on) {
 		WRITE_ONCE(watch->on, false);
 		untrack(dev);
 		WRITE_ONCE(watch->table_gpa, table_gpa);

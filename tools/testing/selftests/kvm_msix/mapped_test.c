@@ -500,6 +500,36 @@ TEST_F(mapped, memory_goes)
 	EXPECT_TRUE(pba_read(s->m, &s->d, 0));
 }
 
+/* A page that goes takes the watch with it, also from the pages that stay. */
+TEST(half_goes)
+{
+	struct mapped s = {};
+
+	if (!msix_can_map())
+		SKIP(return, NO_MMAP);
+	if (!kvm_msix_has_counters())
+		SKIP(return, NO_COUNTERS);
+	/* Entry 0 on the first page, 1 on the second. */
+	setup(&s, 512, PAGE - ENTRY_SIZE, MMAP);
+	msix_set_memory(s.m->vm, SLOT, BAR_GPA, PAGE, s.mem);
+	msix_set_memory(s.m->vm, SLOT + 1, BAR_GPA + PAGE, s.size - PAGE, s.mem + PAGE);
+	ASSERT_EQ(0, __locate(s.d.fd, BOTH | MAPPED, s.d.table, s.d.pba));
+	msix_bind_one(&s.d, 0, s.event[0], -1);
+	entry_program(s.m, &s.d, 0, MSI_ADDR(0), VEC(0));
+	entry_mask(s.m, &s.d, 0);
+	msix_control(&s.d, ENABLE);
+	event_signal(s.event[0]);
+	EXPECT_TRUE(watched(1));
+
+	msix_set_memory(s.m->vm, SLOT, NOWHERE, 0, s.mem);
+	entry_unmask(s.m, &s.d, 0);
+	EXPECT_SENT(&s, VEC(0), 1);
+	msix_set_memory(s.m->vm, SLOT, BAR_GPA, PAGE, s.mem);
+	EXPECT_EQ(0, __locate(s.d.fd, BOTH | MAPPED, s.d.table, s.d.pba));
+	EXPECT_TRUE(unwatched(&s));
+	teardown(&s);
+}
+
 /*
  * The first access of what was MMIO and is memory now is the one that unmasks:
  * KVM must not take its old idea of the page for leave to write unseen.
