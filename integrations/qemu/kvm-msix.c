@@ -476,6 +476,16 @@ static void vfio_kvm_msix_poke(VFIOKVMMSIX *k, hwaddr addr, uint64_t val,
                        vfio_kvm_msix_bind(k, 0, entries, true));
 }
 
+/* Does this write of the guest's leave its entry unmasked? */
+static bool vfio_kvm_msix_unmasks(hwaddr addr, uint64_t val, unsigned size)
+{
+    unsigned int first = addr % PCI_MSIX_ENTRY_SIZE;
+    unsigned int control = PCI_MSIX_ENTRY_VECTOR_CTRL;
+
+    return first <= control && control < first + size &&
+           !(val >> (control - first) * 8 & PCI_MSIX_ENTRY_CTRL_MASKBIT);
+}
+
 static void vfio_kvm_msix_table_write(void *opaque, hwaddr addr, uint64_t val,
                                       unsigned size)
 {
@@ -490,11 +500,8 @@ static void vfio_kvm_msix_table_write(void *opaque, hwaddr addr, uint64_t val,
     }
 
     /* Before Enable there is nothing to bind: vfio_kvm_msix_enable() will. */
-    if (vdev->interrupt != VFIO_INT_MSIX || test_bit(nr, k->bound)) {
-        return;
-    }
-    vfio_kvm_msix_fetch(k);
-    if (!vfio_kvm_msix_entry_masked(&vdev->pdev, nr)) {
+    if (vdev->interrupt == VFIO_INT_MSIX && !test_bit(nr, k->bound) &&
+        vfio_kvm_msix_unmasks(addr, val, size)) {
         vfio_kvm_msix_use(k, nr);
     }
 }
