@@ -19,6 +19,11 @@
  *    signals; and after each signal comes an interrupt, or it is pending, or in
  *    the eventfd.
  * No interrupt of any comes from when a mask is acknowledged to the unmask.
+ *
+ * With msix_mapped() some of the places where the VMM puts the table are guest
+ * memory. There, one message may be on its way when the mask is written, of those
+ * that the vector could have had till then: it comes once, or not. After a fence,
+ * which is an ioctl that takes the vectors' locks, it is as anywhere else.
  */
 #ifndef SELFTEST_KVM_MSIX_STRESS_H
 #define SELFTEST_KVM_MSIX_STRESS_H
@@ -35,6 +40,7 @@
 /* Registers of the VMM's in the BAR: exits, always. */
 #define STRESS_CONTROL	(BAR_GPA + 0x1f000)	/* 1: Function Mask */
 #define STRESS_YIELD	(BAR_GPA + 0x1f008)
+#define STRESS_FENCE	(BAR_GPA + 0x1f010)	/* what was being sent has been */
 
 enum stress_kind { FREE, BURST, EXACT };
 
@@ -72,6 +78,7 @@ static inline u64 stress_random(u64 *state)
  * @programmed: it has a message; the guest's
  * @masked: as it was left; the guest's
  * @allowed: bit n: message n may have come since @seen; the guest's
+ * @late: bit n: message n may be on its way, and then no other is; the guest's
  * @seen: interrupts by message, at the last look; the guest's
  * @expected: BURST: interrupts that there must be in the end; the guest's
  * @credit: what the VMM adds to the interrupts: events that a reset discarded,
@@ -86,6 +93,7 @@ struct stress_vec {
 	u64 programmed;
 	u64 masked;
 	u64 allowed;
+	u64 late;
 	u64 seen[STRESS_MSGS];
 	u64 expected;
 	u64 credit;
@@ -104,6 +112,7 @@ struct stress_vec {
  * @pba: what it reads in the PBA, at the gate
  * @pba_asked: in answer to this
  * @cycles, @lives, @probes: what it has done
+ * @lates: messages that were on their way when their vector was masked
  */
 struct stress_cpu {
 	u64 random;
@@ -115,11 +124,13 @@ struct stress_cpu {
 	u64 cycles;
 	u64 lives;
 	u64 probes;
+	u64 lates;
 };
 
 /**
  * struct stress_guest - In the guest's memory
  * @nr_cpus: number of vCPUs
+ * @mapped: msix_mapped()
  * @stop: leave
  * @gate: closed if odd: vCPUs gather there between two cycles
  * @resets: a change says: the table is as after power-on
@@ -127,6 +138,7 @@ struct stress_cpu {
  * @old_table: where the table was before
  * @moves: odd: the table moves
  * @ask_pba: a change: vCPU 0 shall read the PBA
+ * @hush: no function masks now, nor fences: no ioctl that looks at all vectors
  * @beats: the device's threads live: signals, more or less
  * @fmasks: vCPU 0's function masks
  * @flush: of vCPU or VMM i to vCPU j: take your interrupts
@@ -137,6 +149,7 @@ struct stress_cpu {
  */
 struct stress_guest {
 	u64 nr_cpus;
+	u64 mapped;
 	u64 stop;
 	u64 gate;
 	u64 resets;
@@ -145,6 +158,7 @@ struct stress_guest {
 	u64 old_table;
 	u64 moves;
 	u64 ask_pba;
+	u64 hush;
 	u64 beats;
 	u64 fmasks;
 	u64 flush[GUEST_MAX_CPUS + 1][GUEST_MAX_CPUS];

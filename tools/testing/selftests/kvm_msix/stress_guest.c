@@ -97,20 +97,22 @@ static void settle(u64 cpus)
 
 /*
  * Accesses that find the table, wherever it is: one that the VMM gets had no
- * effect, and is done again.
+ * effect, and is done again. True if it was where the table may be memory: see
+ * msix_locate().
  */
-static void put(u32 offset, u32 width, u64 val)
+static bool put(u32 offset, u32 width, u64 val)
 {
-	u64 *missed = &S.cpu[this_cpu()].missed, before, gpa;
+	u64 *missed = &S.cpu[this_cpu()].missed, before, table;
 
 	do {
 		before = READ_ONCE(*missed);
-		gpa = READ_ONCE(S.table) + offset;
+		table = READ_ONCE(S.table);
 		if (width == 8)
-			mmio_write64(gpa, val);
+			mmio_write64(table + offset, val);
 		else
-			mmio_write32(gpa, val);
+			mmio_write32(table + offset, val);
 	} while (READ_ONCE(*missed) != before);
+	return S.mapped && !(table % PAGE_SIZE);
 }
 
 static u32 get(u32 offset)
@@ -151,20 +153,56 @@ static u32 target(u32 v)
 	return stress_target(v, S.vec[v].msg, S.nr_cpus);
 }
 
-/* Only messages that the vector had since the last look may have come. */
+/*
+ * Only messages that the vector had since the last look may have come, and one
+ * that was on its way.
+ */
 static void look(u32 v)
 {
 	struct stress_vec *vec = &S.vec[v];
-	u64 now;
+	u64 now, late = 0;
 	u32 msg;
 
 	for (msg = 0; msg < STRESS_MSGS; msg++) {
 		now = READ_ONCE(S.irqs[stress_irq(v, msg)]);
-		if (!(vec->allowed >> msg & 1))
+		if (vec->late & ~vec->allowed & BIT(msg))
+			late += now - vec->seen[msg];
+		else if (!(vec->allowed & BIT(msg)))
 			GUEST_ASSERT_EQ(now, vec->seen[msg]);
 		vec->seen[msg] = now;
 	}
+	__GUEST_ASSERT(late <= 1, "vector %u: %lu messages after its mask", v, late);
+	S.cpu[this_cpu()].lates += late;
+	if (late)
+		vec->late = 0;
 	vec->allowed = 0;
+}
+
+/* Whoever was sending is done: what was sent is taken, and nothing is late. */
+static void look_at_all(u32 v)
+{
+	struct stress_vec *vec = &S.vec[v];
+	u64 cpus = BIT(target(v));
+	u32 msg;
+
+	for (msg = 0; msg < STRESS_MSGS; msg++)
+		if (vec->late & BIT(msg))
+			cpus |= BIT(stress_target(v, msg, S.nr_cpus));
+	settle(cpus);
+	look(v);
+	vec->late = 0;
+}
+
+/* A write was done that stops these messages, in memory or not. */
+static void look_after_stop(u32 v, u64 stopped, bool memory)
+{
+	if (!memory) {
+		look_at_all(v);
+		return;
+	}
+	S.vec[v].late |= stopped;
+	settle(BIT(target(v)));
+	look(v);
 }
 
 /* Address and data by the ways there are; in between, anything but a message. */
@@ -211,13 +249,14 @@ static void unmask(u32 v)
 static void change_live(u32 v)
 {
 	struct stress_vec *vec = &S.vec[v];
+	u64 stopped = BIT(vec->msg);
+	bool memory;
 
 	vec->msg ^= 1;
 	vec->allowed |= BIT(vec->msg);
-	put(field(v, ENTRY_DATA), 4, stress_irq(v, vec->msg));
+	memory = put(field(v, ENTRY_DATA), 4, stress_irq(v, vec->msg));
 	if (one_in(2)) {
-		settle(BIT(target(v)));
-		look(v);
+		look_after_stop(v, stopped, memory);
 		vec->allowed = BIT(vec->msg);
 	}
 	S.cpu[this_cpu()].lives++;
@@ -246,12 +285,16 @@ static void mask(u32 v)
 {
 	struct stress_vec *vec = &S.vec[v];
 	u32 ctrl = MASKED | (random_number() & CTRL_JUNK);
+	bool memory;
 
-	put(field(v, ENTRY_CTRL), 4, ctrl);
+	memory = put(field(v, ENTRY_CTRL), 4, ctrl);
 	GUEST_ASSERT_EQ(get(field(v, ENTRY_CTRL)), ctrl);
 	vec->masked = 1;
-	settle(BIT(target(v)));
-	look(v);
+	look_after_stop(v, vec->allowed, memory);
+	if (vec->late && !READ_ONCE(S.hush) && one_in(2)) {
+		mmio_write32(STRESS_FENCE, 0);
+		look_at_all(v);
+	}
 }
 
 static void cycle(u32 v)
@@ -321,6 +364,7 @@ static void forget(u32 v)
 	for (msg = 0; msg < STRESS_MSGS; msg++)
 		vec->seen[msg] = READ_ONCE(S.irqs[stress_irq(v, msg)]);
 	vec->allowed = 0;
+	vec->late = 0;
 	vec->programmed = 0;
 	vec->masked = 1;
 }
@@ -360,7 +404,7 @@ void stress_guest_main(void)
 		answer_flushes();
 		if (one_in(8))
 			probe();
-		if (!this_cpu() && one_in(32))
+		if (!this_cpu() && !READ_ONCE(S.hush) && one_in(32))
 			mask_function();
 		cycle(random_number() % (STRESS_NR / S.nr_cpus) * S.nr_cpus + this_cpu());
 	}

@@ -13,15 +13,18 @@
 
 #include "stress_vmm.h"
 
-/* Tables and PBAs, in turn at aligned and at odd places, across pages too. */
+/*
+ * Tables and PBAs, in turn at aligned and at odd places, across pages too. The
+ * aligned ones are guest memory if msix_mapped().
+ */
 static const struct {
 	u64 table;
 	u64 pba;
 } places[] = {
-	{ BAR_GPA, BAR_GPA + 0x800 },
+	{ BAR_GPA, BAR_GPA + MAPPED_PBA },
 	{ BAR_GPA + 0x4ff8, BAR_GPA + 0x4008 },
 	{ BAR_GPA + 0x8d08, BAR_GPA + 0x9ff8 },
-	{ BAR_GPA + 0x10000, BAR_GPA + 0x10300 },
+	{ BAR_GPA + 0x10000, BAR_GPA + 0x10000 + MAPPED_PBA },
 };
 
 static u64 random_number(struct stress *s)
@@ -30,7 +33,7 @@ static u64 random_number(struct stress *s)
 }
 
 /* Unless the VMM rests as well, the others would not get far. */
-static void let_run(struct stress *s)
+static void let_run(struct stress *s, u64 cycles)
 {
 	u64 before = 0, now, i;
 
@@ -39,7 +42,7 @@ static void let_run(struct stress *s)
 	stress_wait(({
 		for (now = 0, i = 0; i < s->nr_cpus; i++)
 			now += READ_ONCE(s->g->cpu[i].cycles);
-		now >= before + 8;
+		now >= before + cycles;
 	}));
 }
 
@@ -63,7 +66,7 @@ static void rest(struct stress *s)
 {
 	close_gate(s);
 	stress_device_park(s);
-	stress_flush(s);
+	stress_rest(s);
 }
 
 static void go(struct stress *s)
@@ -92,7 +95,8 @@ static void bind_range(struct stress *s, u32 first, u32 end, bool on)
 		to[v - first] = (struct kvm_msix_vector) { -1, -1 };
 		if (on)
 			to[v - first] = (struct kvm_msix_vector) {
-				s->event[v][s->bound[v]], stress_gsi(v),
+				s->event[v][s->bound[v]],
+				s->gsis ? stress_gsi(v) : STRESS_NO_GSI,
 			};
 	}
 	TEST_ASSERT_EQ(__msix_bind(s->d.fd, first, end - first, to), 0);
@@ -101,8 +105,6 @@ static void bind_range(struct stress *s, u32 first, u32 end, bool on)
 
 static void tell_place(struct stress *s, u64 table, u64 pba)
 {
-	s->d.table = table;
-	s->d.pba = pba;
 	WRITE_ONCE(s->g->old_table, s->g->table);
 	WRITE_ONCE(s->g->pba, pba);
 	WRITE_ONCE(s->g->table, table);
@@ -119,10 +121,10 @@ static void move(struct stress *s, bool by_nowhere)
 
 	WRITE_ONCE(s->g->moves, s->g->moves + 1);
 	if (by_nowhere) {
-		TEST_ASSERT_EQ(__msix_locate(s->d.fd, NOWHERE, NOWHERE), 0);
+		msix_locate(&s->d, NOWHERE, NOWHERE);
 		usleep(random_number(s) % 1000);
 	}
-	TEST_ASSERT_EQ(__msix_locate(s->d.fd, places[i].table, places[i].pba), 0);
+	msix_locate(&s->d, places[i].table, places[i].pba);
 	tell_place(s, places[i].table, places[i].pba);
 	WRITE_ONCE(s->g->moves, s->g->moves + 1);
 }
@@ -143,13 +145,17 @@ static void op_unbind(struct stress *s)
 	u32 end = first + 1 + random_number(s) % (STRESS_NR - first);
 
 	bind_range(s, first, end, false);
-	let_run(s);
+	let_run(s, 8);
 	bind_range(s, first, end, true);
 }
 
-/* In place of each other: every event of either is the vector's. */
+/*
+ * In place of each other: every event of either is the vector's. In turn with
+ * and without GSIs: who has one in guest memory is watched always.
+ */
 static void op_rebind(struct stress *s)
 {
+	s->gsis = !s->gsis;
 	bind_range(s, 0, STRESS_NR, true);
 }
 
@@ -177,14 +183,15 @@ static struct msix_state *save(struct stress *s)
 static void restore(struct stress *s, struct msix_state *state)
 {
 	struct msix_dev old = s->d;
+	u64 table = old.table, pba = old.pba;
 
 	stress_retire(s);
 	s->d = msix_create(s->m->vm, STRESS_NR, 0);
 	TEST_ASSERT_EQ(__msix_set_state(s->d.fd, state), 0);
 	s->control = state->control;
-	TEST_ASSERT_EQ(__msix_locate(s->d.fd, old.table, old.pba), EEXIST);
-	TEST_ASSERT_EQ(__msix_locate(old.fd, NOWHERE, NOWHERE), 0);
-	msix_locate(&s->d, old.table, old.pba);
+	TEST_ASSERT_EQ(__msix_locate(s->d.fd, table, pba), EEXIST);
+	msix_locate(&old, NOWHERE, NOWHERE);
+	msix_locate(&s->d, table, pba);
 	bind_range(s, 0, STRESS_NR, true);
 	close(old.fd);
 }
@@ -245,12 +252,11 @@ static void forget_table(struct stress *s)
 }
 
 /* At rest it is exact: what was pending is discarded, nothing else. */
-static void op_reset(struct stress *s)
+static void reset(struct stress *s)
 {
 	struct msix_state *state;
 	u64 pending, discarded, irqs;
 
-	rest(s);
 	state = msix_get_state(s->d.fd, STRESS_NR);
 	pending = state->pba[0] >> (STRESS_NR / 3) << (STRESS_NR / 3);
 	msix_state_free(state);
@@ -267,6 +273,34 @@ static void op_reset(struct stress *s)
 	set_control(s, ENABLE, 0);
 	stress_audit(s);
 	TEST_ASSERT_EQ(stress_irqs(s->g), irqs);
+}
+
+static void op_reset(struct stress *s)
+{
+	rest(s);
+	reset(s);
+	go(s);
+}
+
+/*
+ * For guest memory: nothing is pending and nothing has a GSI, so that nobody
+ * watches any more, or is about to. From then on there is no ioctl by which an
+ * unmask that was missed might be found.
+ */
+static void op_unwatched(struct stress *s)
+{
+	s->gsis = false;
+	bind_range(s, 0, STRESS_NR, true);
+	rest(s);
+	reset(s);
+	/* 100 ms is how long the watch stays. */
+	usleep(95000 + random_number(s) % 10000);
+	WRITE_ONCE(s->g->hush, 1);
+	go(s);
+	let_run(s, 16 * s->nr_cpus);
+	rest(s);
+	stress_audit(s);
+	WRITE_ONCE(s->g->hush, 0);
 	go(s);
 }
 
@@ -322,7 +356,7 @@ typedef void (*op_fn)(struct stress *s);
 static const op_fn ops[] = {
 	op_move, op_move, op_move_by_nowhere, op_unbind, op_unbind, op_rebind, op_rebind,
 	op_disable, op_take_over, op_take_over_sending, op_reset, op_reset_under_fire,
-	op_routing, op_audit,
+	op_routing, op_audit, op_unwatched,
 };
 
 static void lap(struct stress *s)
@@ -339,7 +373,7 @@ static void lap(struct stress *s)
 	}
 	for (i = 0; i < ARRAY_SIZE(ops); i++) {
 		order[i](s);
-		let_run(s);
+		let_run(s, 8);
 	}
 	op_audit(s);
 }
@@ -351,6 +385,8 @@ static void handle_mmio(struct stress *s, u32 cpu, struct kvm_run *run)
 
 	if (gpa == STRESS_CONTROL)
 		set_control(s, run->mmio.data[0] ? FUNCTION_MASK : 0, FUNCTION_MASK);
+	else if (gpa == STRESS_FENCE)
+		msix_state_free(msix_get_state(s->d.fd, STRESS_NR));
 	else if (gpa != STRESS_YIELD)
 		WRITE_ONCE(s->g->cpu[cpu].missed, s->g->cpu[cpu].missed + 1);
 	memset(run->mmio.data, 0xee, 8);
@@ -408,6 +444,8 @@ static struct stress *create(u32 nr_cpus, u64 seed)
 		vm_install_exception_handler(s->m->vm, i, stress_guest_irq);
 	s->g = GUEST_VAR(s->m, stress_guest);
 	s->g->nr_cpus = nr_cpus;
+	s->g->mapped = msix_mapped();
+	s->gsis = true;
 	for (i = 0; i < nr_cpus; i++)
 		s->g->cpu[i].random = random_number(s);
 	for (i = 0; i < STRESS_NR; i++) {
@@ -454,7 +492,8 @@ static void settle_accounts(struct stress *s)
 	for (i = 0; i < 2; i++) {
 		for (v = 0; v < STRESS_NR; v++) {
 			s->bound[v] = i;
-			msix_bind_one(&s->d, v, s->event[v][i], stress_gsi(v));
+			msix_bind_one(&s->d, v, s->event[v][i],
+				      s->gsis ? stress_gsi(v) : STRESS_NO_GSI);
 		}
 	}
 	/* Those that were reset, and not programmed since, may have events too. */
@@ -502,14 +541,13 @@ static void stress(u32 nr_cpus, u64 seed, u32 seconds)
 {
 	struct stress *s = create(nr_cpus, seed);
 	time_t end = time(NULL) + seconds;
-	u32 laps = 0;
 
 	start(s);
 	do {
 		lap(s);
-		laps++;
+		s->laps++;
 	} while (time(NULL) < end);
-	ksft_print_msg("%u vCPUs, %u laps of %lu operations\n", nr_cpus, laps, ARRAY_SIZE(ops));
+	ksft_print_msg("%u vCPUs, %u laps of %lu operations\n", nr_cpus, s->laps, ARRAY_SIZE(ops));
 	settle_accounts(s);
 	finish(s);
 	ksft_test_result_pass("%u vCPUs\n", nr_cpus);

@@ -11,7 +11,7 @@
 
 #define STRESS_THREADS	3
 #define STRESS_VMM_GSI	40	/* the VMM's own route */
-#define STRESS_COUNTERS	6
+#define STRESS_COUNTERS	7
 
 /**
  * struct stress_thread - One of the device's threads
@@ -40,6 +40,7 @@ struct stress_thread {
  * @random: the VMM's PRNG
  * @event: two eventfds for each vector, of which at most one is bound
  * @bound: which, or -1; protected by @bind_lock
+ * @gsis: those that are bound have their GSIs, too; likewise
  * @bind_lock: held while vectors are bound, and for a burst: else its events
  *	may come by two ways, and be two interrupts
  * @control: Message Control; protected by @control_lock, as its ioctl
@@ -48,6 +49,7 @@ struct stress_thread {
  * @vmm_sent: and by its own route
  * @park, @parked, @stop: the device's threads shall rest, rest, shall end;
  *	protected by @park_lock
+ * @laps: that were done
  * @retired: debugfs's counters of functions that were closed
  */
 struct stress {
@@ -58,6 +60,7 @@ struct stress {
 	u64 random;
 	int event[STRESS_NR][2];
 	int bound[STRESS_NR];
+	bool gsis;
 	pthread_mutex_t bind_lock;
 	u32 control;
 	pthread_mutex_t control_lock;
@@ -71,12 +74,16 @@ struct stress {
 	pthread_cond_t park_cond;
 	struct stress_thread device[STRESS_THREADS];
 	pthread_t vcpu_thread[GUEST_MAX_CPUS];
+	u32 laps;
 	u64 retired[STRESS_COUNTERS];
 };
 
+#define STRESS_NO_GSI	(-1)
+
+/* Of a vector that may have one. */
 static inline int stress_gsi(u32 v)
 {
-	return v % 3 == 1 ? 64 + v : -1;
+	return v % 3 == 1 ? 64 + v : STRESS_NO_GSI;
 }
 
 /*
@@ -102,6 +109,7 @@ void stress_device_stop(struct stress *s);
 
 /* stress_books.c: all of it while guest and device rest */
 void stress_flush(struct stress *s);
+void stress_rest(struct stress *s);
 void stress_audit(struct stress *s);
 u64 stress_discard(struct stress *s);
 void stress_pulse(struct stress *s);
