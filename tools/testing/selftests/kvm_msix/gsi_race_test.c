@@ -226,6 +226,12 @@ static void *pulse_thread(void *arg)
  * KVM copies the entries of a GSI to its stack, where it has room for as many as
  * there are irqchips, and so many the VMM may put there. That ours takes their
  * place shall not make it one more, ever: KVM does not look.
+ *
+ * A list that is too long for a moment needs luck to be seen, or KCSAN's delays.
+ * It is so between two stores, with no call, allocation or fault in between at
+ * which who changes it could be held; before and after it, KVM's table and what
+ * the ioctls return are the same. So only a reader that begins just then can
+ * tell. That the three are gone in the end is certain, and looked at.
  */
 TEST_F_TIMEOUT(gsi_race, full_list, 300)
 {
