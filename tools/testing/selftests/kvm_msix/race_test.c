@@ -3,6 +3,7 @@
  * 13 of semantics.md: masks against events, with books. Three parties: a vCPU
  * that masks and unmasks, the vCPU that gets the interrupts (the same one, or
  * another that does nothing else), and a thread of the VMM that is the device.
+ * At times the VMM is a fourth: it writes Message Control, or rebinds.
  */
 #include <pthread.h>
 
@@ -12,9 +13,12 @@
 #define TABLE	BAR_GPA
 #define PBA	(BAR_GPA + 0x800)
 #define CONTROL	(TABLE + ENTRY_CTRL)
-#define VEC	0x40
+#define VEC	0x40	/* and the next one */
+#define GSI	64
 #define ROUNDS	1000
 #define CYCLES	2000
+#define CHASES	100
+#define SETTLE	0x30	/* of a lower priority: taken last */
 #define PATIENCE_S	60
 
 /* Between guest and device. */
@@ -24,6 +28,10 @@ static u64 round_events;	/* and that many events */
 static u64 cycles_done;
 static u64 idle_ready;
 static u64 stop;
+static u64 target;	/* vCPU */
+static u64 asked;	/* it shall take its interrupts */
+static u64 answered;	/* and has */
+static u64 settled;	/* that often, since the cycles are done */
 
 /*
  * Where the table is guest memory: a message whose sending has begun when the
@@ -47,9 +55,13 @@ static u64 pba(void)
  * in the guest's own memory where both vCPUs see it.
  */
 static u64 irqs;
+static u64 irqs_of[2];	/* the same by message */
 
 static void count_irq(struct ex_regs *regs)
 {
+	u64 *of = &irqs_of[regs->vector - VEC];
+
+	WRITE_ONCE(*of, *of + 1);
 	WRITE_ONCE(irqs, irqs + 1);
 	guest_irq_handler(regs);
 }
@@ -169,6 +181,107 @@ static void guest_cycles_remote(void)
 	wait_for_stop();
 }
 
+/* An exit with interrupts enabled: what was sent before is taken then. */
+static void take_interrupts(void)
+{
+	u32 eax, ebx, ecx, edx;
+
+	cpuid(0, &eax, &ebx, &ecx, &edx);
+	asm volatile("pause" : : : "memory");
+}
+
+static void answer_irq(struct ex_regs *regs)
+{
+	WRITE_ONCE(answered, READ_ONCE(asked));
+	wrmsr(APIC_BASE_MSR + (APIC_EOI >> 4), 0);
+}
+
+/* It sleeps but for interrupts: the others have the CPUs. */
+static void guest_target(void)
+{
+	guest_init();
+	WRITE_ONCE(idle_ready, 1);
+	while (target) {
+		asm volatile("cli" : : : "memory");
+		if (READ_ONCE(stop))
+			break;
+		asm volatile("sti; hlt" : : : "memory");
+	}
+	GUEST_DONE();
+}
+
+static void wake_target(void)
+{
+	x2apic_write_reg(APIC_ICR, target << 32 | APIC_DM_FIXED | SETTLE);
+}
+
+/* All that was sent has been taken. */
+static void settle(void)
+{
+	u64 end = deadline();
+
+	if (!target) {
+		take_interrupts();
+		return;
+	}
+	WRITE_ONCE(asked, asked + 1);
+	wake_target();
+	while (READ_ONCE(answered) != asked)
+		GUEST_ASSERT(rdtsc() < end);
+}
+
+static u64 taken(u32 msg)
+{
+	return READ_ONCE(irqs_of[msg]);
+}
+
+/*
+ * All that goes wrong if two look at a vector at once goes wrong here, with two
+ * messages in turn. There is always one pending to unmask. From mask to unmask
+ * nothing comes; after it only the new message, and that does come; and while
+ * unmasked nothing is pending.
+ */
+static void guest_chase(void)
+{
+	u64 cycle, end, old, new;
+	u32 msg;
+
+	guest_init_masker();
+	for (cycle = 1; cycle <= CHASES; cycle++) {
+		msg = cycle % 2;
+		mmio_write32(CONTROL, MASKED);
+		GUEST_ASSERT_EQ(mmio_read32(CONTROL), MASKED);
+		settle();
+		old = taken(!msg);
+		new = taken(msg);
+		mmio_write32(TABLE + ENTRY_DATA, VEC + msg);
+		for (end = deadline(); !pba();)
+			GUEST_ASSERT(rdtsc() < end);
+		settle();
+		GUEST_ASSERT(taken(!msg) - old <= late_messages);
+		GUEST_ASSERT_EQ(taken(msg), new);
+
+		mmio_write32(CONTROL, 0);
+		/* In guest memory that may take a while. */
+		for (end = deadline(); late_messages && pba();)
+			GUEST_ASSERT(rdtsc() < end);
+		GUEST_ASSERT_EQ(pba(), 0);
+		for (end = deadline(); taken(msg) == new;)
+			GUEST_ASSERT(rdtsc() < end);
+		settle();
+		GUEST_ASSERT(taken(!msg) - old <= late_messages);
+		GUEST_ASSERT_EQ(pba(), 0);
+		WRITE_ONCE(cycles_done, cycle);
+	}
+	while (!READ_ONCE(stop)) {
+		settle();
+		WRITE_ONCE(settled, settled + 1);
+	}
+	if (target)
+		wake_target();
+	GUEST_DONE();
+}
+
 /*
  * 7: the halves of an 8-byte write are seen together. Two vCPUs, each with what
  * it writes in both halves of an address, and each reading it.
@@ -220,6 +333,7 @@ struct race_vm {
 	pthread_t thread[2];
 	u64 signalled;
 	int event;
+	int other;	/* eventfd, for who rebinds */
 };
 
 FIXTURE(race) {
@@ -244,8 +358,12 @@ FIXTURE_SETUP(race)
 
 	self->r.m = msix_vm_create(0, guest_idle);
 	vm_install_exception_handler(self->r.m->vm, VEC, count_irq);
+	vm_install_exception_handler(self->r.m->vm, VEC + 1, count_irq);
+	vm_install_exception_handler(self->r.m->vm, SETTLE, answer_irq);
 	self->r.d = msix_create(self->r.m->vm, 1, 0);
 	self->r.event = event_create();
+	self->r.other = event_create();
+	*GUEST_VAR(self->r.m, target) = variant->target;
 	msix_locate(&self->r.d, TABLE, PBA);
 	msix_bind_one(&self->r.d, 0, self->r.event, -1);
 	s->control = ENABLE;
@@ -370,6 +488,150 @@ TEST_F_TIMEOUT(race, free_running, 300)
 		EXPECT_GE(kvm_msix_counter("latched"), CYCLES / 8);
 		EXPECT_GT(kvm_msix_counter("delivered"), kvm_msix_counter("kicks"));
 	}
+}
+
+/* The device, while a vCPU is in guest_chase(). */
+struct chase {
+	struct race_vm *r;
+	bool rebind;	/* it signals both eventfds */
+	bool exact;	/* it waits for each event's interrupt */
+	bool stop;
+	pthread_t thread;
+};
+
+static void *chase_thread(void *arg)
+{
+	struct chase *c = arg;
+	u64 *taken = GUEST_VAR(c->r->m, irqs);
+	u32 i;
+
+	for (i = 0; !READ_ONCE(c->stop); i++) {
+		if (c->exact && READ_ONCE(*taken) != c->r->signalled) {
+			usleep(20);
+			continue;
+		}
+		event_signal(c->rebind && i % 3 == 0 ? c->r->other : c->r->event);
+		c->r->signalled++;
+		/* Those that it interrupts have to live too. */
+		if (i % 64 == 0)
+			sched_yield();
+	}
+	return NULL;
+}
+
+/* The VMM's part until the guest is done: the same again, or each way to bind. */
+static void chase_vmm(struct chase *c, bool control)
+{
+	u64 *cycles = GUEST_VAR(c->r->m, cycles_done);
+	int event[] = { c->r->event, c->r->other, -1 };
+	u32 i;
+
+	for (i = 0; READ_ONCE(*cycles) < CHASES; i++) {
+		if (control)
+			msix_control(&c->r->d, ENABLE);
+		else if (c->rebind)
+			msix_bind_one(&c->r->d, 0, event[i % 3], i / 3 % 2 ? GSI : -1);
+		else
+			usleep(1000);
+		if (i % 16 == 0)
+			usleep(500);
+	}
+}
+
+/* What was sent has been taken. The second time began after this was called. */
+static void chase_flush(struct chase *c)
+{
+	u64 *times = GUEST_VAR(c->r->m, settled), before = READ_ONCE(*times);
+	time_t end = time(NULL) + PATIENCE_S;
+
+	while (READ_ONCE(*times) < before + 2) {
+		TEST_ASSERT(time(NULL) < end, "the guest does not take its interrupts");
+		usleep(100);
+	}
+}
+
+/* Nothing is left in an eventfd or in the vector, and its GSI has its message. */
+static void chase_end(struct __test_metadata *_metadata, struct chase *c)
+{
+	u64 *taken = GUEST_VAR(c->r->m, irqs), before;
+	u64 *of_last = &(*GUEST_VAR(c->r->m, irqs_of))[CHASES % 2];
+	u32 i;
+
+	WRITE_ONCE(c->stop, true);
+	pthread_join(c->thread, NULL);
+	msix_bind_one(&c->r->d, 0, c->r->other, -1);
+	msix_bind_one(&c->r->d, 0, c->r->event, GSI);
+	EXPECT_EQ(0, event_drain(c->r->event) + event_drain(c->r->other));
+	for (i = 0; i < PATIENCE_S * 1000 && msix_mapped() && msix_pending(&c->r->d, 0); i++)
+		usleep(1000);
+	EXPECT_FALSE(msix_pending(&c->r->d, 0));
+	chase_flush(c);
+	if (c->exact)
+		EXPECT_EQ(c->r->signalled, READ_ONCE(*taken));
+
+	before = READ_ONCE(*of_last);
+	kvm_irq_pulse(c->r->m->vm, GSI);
+	chase_flush(c);
+	EXPECT_EQ(before + 1, READ_ONCE(*of_last));
+	finish(c->r);
+	/* That one was no message of the vector's. */
+	--*taken;
+	EXPECT_LE(*taken, c->r->signalled);
+}
+
+static void chase(struct __test_metadata *_metadata, struct chase *c, bool control)
+{
+	u64 signals;
+
+	*GUEST_VAR(c->r->m, late_messages) = msix_mapped();
+	start(c->r, guest_chase, guest_target);
+	TEST_ASSERT(!pthread_create(&c->thread, NULL, chase_thread, c), "pthread_create");
+	chase_vmm(c, control);
+	chase_end(_metadata, c);
+	if (!kvm_msix_has_counters())
+		return;
+	/* Signals of an eventfd that is not bound are one event later. */
+	signals = c->r->signalled;
+	if (c->rebind && !c->exact) {
+		c->r->signalled = kvm_msix_counter("events");
+		EXPECT_LE(c->r->signalled, signals);
+	}
+	check_counters(_metadata, c->r, *GUEST_VAR(c->r->m, irqs));
+	EXPECT_GE(kvm_msix_counter("kicks"), CHASES);
+}
+
+TEST_F_TIMEOUT(race, chase, 300)
+{
+	struct chase c = { .r = &self->r };
+
+	chase(_metadata, &c, false);
+}
+
+/* Message Control as it is: what is pending is looked for from there as well. */
+TEST_F_TIMEOUT(race, chase_and_control, 300)
+{
+	struct chase c = { .r = &self->r };
+
+	msix_bind_one(&self->r.d, 0, self->r.event, GSI);
+	chase(_metadata, &c, true);
+}
+
+/*
+ * To one eventfd, to another, to none, each with a GSI and without, under fire.
+ * First each signal is one interrupt; then the device does not wait for it.
+ */
+TEST_F_TIMEOUT(race, chase_and_rebind, 300)
+{
+	struct chase c = { .r = &self->r, .rebind = true, .exact = true };
+
+	chase(_metadata, &c, false);
+}
+
+TEST_F_TIMEOUT(race, chase_and_rebind_free_running, 300)
+{
+	struct chase c = { .r = &self->r, .rebind = true };
+
+	chase(_metadata, &c, false);
 }
 
 /* The entry is masked all the time, its target but a value it begins with. */

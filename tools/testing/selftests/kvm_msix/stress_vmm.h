@@ -40,7 +40,7 @@ struct stress_thread {
  * @random: the VMM's PRNG
  * @event: two eventfds for each vector, of which at most one is bound
  * @bound: which, or -1; protected by @bind_lock
- * @gsis: those that are bound have their GSIs, too; likewise
+ * @gsis: those that are bound have their GSIs, too; only the VMM looks
  * @bind_lock: held while vectors are bound, and for a burst: else its events
  *	may come by two ways, and be two interrupts
  * @control: Message Control; protected by @control_lock, as its ioctl
