@@ -110,15 +110,11 @@ static void tell_place(struct stress *s, u64 table, u64 pba)
 	WRITE_ONCE(s->g->table, table);
 }
 
-/* Elsewhere, at once or by way of nowhere: then all accesses are the VMM's. */
-static void move(struct stress *s, bool by_nowhere)
+/* There, at once or by way of nowhere: then all accesses are the VMM's. */
+static void move_to(struct stress *s, u32 i, bool by_nowhere)
 {
-	u32 i;
-
-	do {
-		i = random_number(s) % ARRAY_SIZE(places);
-	} while (places[i].table == s->d.table);
-
+	if (places[i].table == s->d.table)
+		return;
 	WRITE_ONCE(s->g->moves, s->g->moves + 1);
 	if (by_nowhere) {
 		msix_locate(&s->d, NOWHERE, NOWHERE);
@@ -127,6 +123,16 @@ static void move(struct stress *s, bool by_nowhere)
 	msix_locate(&s->d, places[i].table, places[i].pba);
 	tell_place(s, places[i].table, places[i].pba);
 	WRITE_ONCE(s->g->moves, s->g->moves + 1);
+}
+
+static void move(struct stress *s, bool by_nowhere)
+{
+	u32 i;
+
+	do {
+		i = random_number(s) % ARRAY_SIZE(places);
+	} while (places[i].table == s->d.table);
+	move_to(s, i, by_nowhere);
 }
 
 static void op_move(struct stress *s)
@@ -289,6 +295,7 @@ static void op_reset(struct stress *s)
  */
 static void op_unwatched(struct stress *s)
 {
+	move_to(s, 0, false);
 	s->gsis = false;
 	bind_range(s, 0, STRESS_NR, true);
 	rest(s);
