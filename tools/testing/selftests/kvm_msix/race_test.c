@@ -230,6 +230,17 @@ static void settle(void)
 		GUEST_ASSERT(rdtsc() < end);
 }
 
+static void settle_until_stop(void)
+{
+	while (!READ_ONCE(stop)) {
+		settle();
+		WRITE_ONCE(settled, settled + 1);
+	}
+	if (target)
+		wake_target();
+	GUEST_DONE();
+}
+
 static u64 taken(u32 msg)
 {
 	return READ_ONCE(irqs_of[msg]);
@@ -273,13 +284,15 @@ static void guest_chase(void)
 		GUEST_ASSERT_EQ(pba(), 0);
 		WRITE_ONCE(cycles_done, cycle);
 	}
-	while (!READ_ONCE(stop)) {
-		settle();
-		WRITE_ONCE(settled, settled + 1);
-	}
-	if (target)
-		wake_target();
-	GUEST_DONE();
+	settle_until_stop();
+}
+
+/* Unmasked; the VMM masks and unmasks the function. */
+static void guest_chased(void)
+{
+	guest_init_masker();
+	mmio_write32(CONTROL, 0);
+	settle_until_stop();
 }
 
 /*
@@ -511,7 +524,7 @@ static void *chase_thread(void *arg)
 			continue;
 		}
 		event_signal(c->rebind && i % 3 == 0 ? c->r->other : c->r->event);
-		c->r->signalled++;
+		WRITE_ONCE(c->r->signalled, c->r->signalled + 1);
 		/* Those that it interrupts have to live too. */
 		if (i % 64 == 0)
 			sched_yield();
@@ -538,16 +551,22 @@ static void chase_vmm(struct chase *c, bool control)
 	}
 }
 
+static void wait_for_count(u64 *count, u64 want)
+{
+	time_t end = time(NULL) + PATIENCE_S;
+
+	while (READ_ONCE(*count) < want) {
+		TEST_ASSERT(time(NULL) < end, "%lu, not %lu", READ_ONCE(*count), want);
+		usleep(20);
+	}
+}
+
 /* What was sent has been taken. The second time began after this was called. */
 static void chase_flush(struct chase *c)
 {
-	u64 *times = GUEST_VAR(c->r->m, settled), before = READ_ONCE(*times);
-	time_t end = time(NULL) + PATIENCE_S;
+	u64 *times = GUEST_VAR(c->r->m, settled);
 
-	while (READ_ONCE(*times) < before + 2) {
-		TEST_ASSERT(time(NULL) < end, "the guest does not take its interrupts");
-		usleep(100);
-	}
+	wait_for_count(times, READ_ONCE(*times) + 2);
 }
 
 /* Nothing is left in an eventfd or in the vector, and its GSI has its message. */
@@ -614,6 +633,39 @@ TEST_F_TIMEOUT(race, chase_and_control, 300)
 
 	msix_bind_one(&self->r.d, 0, self->r.event, GSI);
 	chase(_metadata, &c, true);
+}
+
+/*
+ * By Message Control: when the ioctl has returned nothing is being sent. The
+ * device is one thread: what it was at then is done when it has signalled twice.
+ */
+TEST_F_TIMEOUT(race, chase_by_control, 300)
+{
+	struct chase c = { .r = &self->r };
+	u64 *taken = GUEST_VAR(self->r.m, irqs), before;
+	int i;
+
+	start(&self->r, guest_chased, guest_target);
+	TEST_ASSERT(!pthread_create(&c.thread, NULL, chase_thread, &c), "pthread_create");
+	wait_for_count(taken, 1);
+	for (i = 0; i < CHASES; i++) {
+		msix_control(&self->r.d, ENABLE | FUNCTION_MASK);
+		chase_flush(&c);
+		before = READ_ONCE(*taken);
+		wait_for_count(&self->r.signalled, READ_ONCE(self->r.signalled) + 2);
+		chase_flush(&c);
+		ASSERT_EQ(before, READ_ONCE(*taken));
+		ASSERT_TRUE(msix_pending(&self->r.d, 0));
+		msix_control(&self->r.d, ENABLE);
+		ASSERT_FALSE(msix_pending(&self->r.d, 0));
+		wait_for_count(taken, before + 1);
+	}
+	WRITE_ONCE(c.stop, true);
+	pthread_join(c.thread, NULL);
+	chase_flush(&c);
+	finish(&self->r);
+	if (kvm_msix_has_counters())
+		check_counters(_metadata, &self->r, *taken);
 }
 
 /*
