@@ -6,6 +6,7 @@
  * At times the VMM is a fourth: it writes Message Control, or rebinds.
  */
 #include <pthread.h>
+#include <sched.h>
 
 #include "kselftest_harness.h"
 #include "kvm_msix_util.h"
@@ -512,12 +513,32 @@ struct chase {
 	pthread_t thread;
 };
 
+/*
+ * The device has the last CPU for itself, if there are two: who shares it with
+ * the device can only run when no event is on its way, and chases nobody.
+ */
+static void keep_apart(bool device)
+{
+	int last = sysconf(_SC_NPROCESSORS_ONLN) - 1, i;
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	if (device)
+		CPU_SET(last, &cpus);
+	for (i = 0; i < last && !device; i++)
+		CPU_SET(i, &cpus);
+	if (last)
+		TEST_ASSERT(!sched_setaffinity(0, sizeof(cpus), &cpus), "sched_setaffinity: %s",
+			    strerror(errno));
+}
+
 static void *chase_thread(void *arg)
 {
 	struct chase *c = arg;
 	u64 *taken = GUEST_VAR(c->r->m, irqs);
 	u32 i;
 
+	keep_apart(true);
 	for (i = 0; !READ_ONCE(c->stop); i++) {
 		if (c->exact && READ_ONCE(*taken) != c->r->signalled) {
 			usleep(20);
@@ -603,6 +624,7 @@ static void chase(struct __test_metadata *_metadata, struct chase *c, bool contr
 	u64 signals;
 
 	*GUEST_VAR(c->r->m, late_messages) = msix_mapped();
+	keep_apart(false);
 	start(c->r, guest_chase, guest_target);
 	TEST_ASSERT(!pthread_create(&c->thread, NULL, chase_thread, c), "pthread_create");
 	chase_vmm(c, control);
@@ -645,6 +667,7 @@ TEST_F_TIMEOUT(race, chase_by_control, 300)
 	u64 *taken = GUEST_VAR(self->r.m, irqs), before;
 	int i;
 
+	keep_apart(false);
 	start(&self->r, guest_chased, guest_target);
 	TEST_ASSERT(!pthread_create(&c.thread, NULL, chase_thread, &c), "pthread_create");
 	wait_for_count(taken, 1);
