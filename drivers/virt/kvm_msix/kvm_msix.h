@@ -13,6 +13,7 @@
  *
  *   dev->lock                    ioctls of one device
  *     mmap_lock                  is guest memory a mapping of the device fd?
+ *     kvm->slots_arch_lock       KVM's own, in a reader of kvm->srcu
  *     kvm->slots_lock            windows on KVM's MMIO bus (waits for kvm->srcu);
  *                                the watch
  *       kvm->mmu_lock            tracking of pages

@@ -63,9 +63,15 @@ track_remove_region(gfn_t gfn, unsigned long nr_pages,
 static inline int
 kvm_msix_track_register(struct kvm *kvm, struct kvm_page_track_notifier_node *n)
 {
+	int idx, err;
+
 	n->track_write = track_write;
 	n->track_remove_region = track_remove_region;
-	return kvm_page_track_register_notifier(kvm, n);
+	/* It visits the memory slots, and leaves it to others to hold them. */
+	idx = srcu_read_lock(&kvm->srcu);
+	err = kvm_page_track_register_notifier(kvm, n);
+	srcu_read_unlock(&kvm->srcu, idx);
+	return err;
 }
 
 /* Context: kvm->slots_lock. Return: 0, or -EINVAL if there is no memory. */
