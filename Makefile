@@ -18,7 +18,7 @@ In an emulated machine, on Debian 12 (as root, who can install packages):
   make check-debug     the kselftests in kernels that look for mistakes
   make stress          races, scale and kills in their long form, on both kernels
   make conformance     what a guest sees, point by point, with the table in the
-                       device, in QEMU and in the kernel, side by side
+                       device, in QEMU, in the kernel and in guest memory
   make fuzz            random operations for SECONDS=600, against a model;
                        says what code they reached
   make qemu            build QEMU with kvm_msix, and say where it is
