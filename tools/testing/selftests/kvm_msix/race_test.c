@@ -33,6 +33,7 @@ static u64 target;	/* vCPU */
 static u64 asked;	/* it shall take its interrupts */
 static u64 answered;	/* and has */
 static u64 settled;	/* that often, since the cycles are done */
+static u64 settled_last;	/* the target is asked no more */
 
 /*
  * Where the table is guest memory: a message whose sending has begun when the
@@ -204,7 +205,7 @@ static void guest_target(void)
 	WRITE_ONCE(idle_ready, 1);
 	while (target) {
 		asm volatile("cli" : : : "memory");
-		if (READ_ONCE(stop))
+		if (READ_ONCE(settled_last))
 			break;
 		asm volatile("sti; hlt" : : : "memory");
 	}
@@ -237,6 +238,7 @@ static void settle_until_stop(void)
 		settle();
 		WRITE_ONCE(settled, settled + 1);
 	}
+	WRITE_ONCE(settled_last, 1);
 	if (target)
 		wake_target();
 	GUEST_DONE();
