@@ -394,6 +394,9 @@ void kvm_msix_guest_wrote(struct kvm_page_track_notifier_node *node, gpa_t gpa,
  * @gfn: first page
  * @npages: number of pages
  *
+ * Nobody says of which address space it was. Pages are tracked in that which is
+ * not SMM's: those that are still there are still tracked.
+ *
  * Context: kvm->slots_lock.
  */
 void kvm_msix_slot_gone(struct kvm_page_track_notifier_node *node, gfn_t gfn,
@@ -409,7 +412,8 @@ void kvm_msix_slot_gone(struct kvm_page_track_notifier_node *node, gfn_t gfn,
 
 	for_each_set_bit(i, &watch->tracked, dev->map_pages) {
 		page = first_gfn(watch) + i;
-		if (page < gfn || page - gfn >= npages)
+		if (page < gfn || page - gfn >= npages ||
+		    kvm_is_visible_gfn(dev->kvm, page))
 			continue;
 		__clear_bit(i, &watch->tracked);
 		WRITE_ONCE(watch->on, false);

@@ -530,6 +530,26 @@ TEST(half_goes)
 	teardown(&s);
 }
 
+/* The memory that only vCPUs in SMM see comes and goes: the watch is not on that. */
+TEST_F(mapped, smm_memory_goes)
+{
+	struct mapped *s = &self->s;
+	u32 slot = 1 << 16 | SLOT;
+
+	if (!kvm_msix_has_counters())
+		SKIP(return, NO_COUNTERS);
+	if (vm_check_cap(s->m->vm, KVM_CAP_MULTI_ADDRESS_SPACE) < 2)
+		SKIP(return, "this KVM has no address space for SMM");
+	event_signal(s->event[0]);
+	EXPECT_TRUE(watched(1));
+	msix_set_memory(s->m->vm, slot, BAR_GPA, s->size, s->mem);
+	msix_set_memory(s->m->vm, slot, NOWHERE, 0, s->mem);
+	entry_unmask(s->m, &s->d, 0);
+	EXPECT_SENT(s, VEC(0), 1);
+	EXPECT_TRUE(unwatched(s));
+	EXPECT_EQ(1, kvm_msix_counter("watches"));
+}
+
 /*
  * The first access of what was MMIO and is memory now is the one that unmasks:
  * KVM must not take its old idea of the page for leave to write unseen.
