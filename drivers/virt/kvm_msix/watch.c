@@ -291,7 +291,12 @@ static void run(struct kvm_msix_device *dev, bool may_end)
 
 	if (need)
 		look_again(dev);
-	else if (!may_end && READ_ONCE(watch->on))
+	/*
+	 * It is on for nothing if a write has taken the last pending bit out before
+	 * that was said. Pairs with the one in kvm_msix_watch_released().
+	 */
+	smp_mb();
+	if (READ_ONCE(watch->on) && !needed(dev))
 		queue_delayed_work(system_highpri_wq, &watch->work, LINGER);
 }
 
@@ -348,6 +353,8 @@ void kvm_msix_watch_released(struct kvm_msix_device *dev)
 {
 	struct kvm_msix_watch *watch = &dev->watch;
 
+	/* The pending bit before the watch. Pairs with the one in run(). */
+	smp_mb__after_atomic();
 	if (READ_ONCE(watch->on) && !any_pending(dev))
 		queue_delayed_work(system_highpri_wq, &watch->work, LINGER);
 }

@@ -445,6 +445,28 @@ TEST_F(mapped, unmask_at_once)
 	}
 }
 
+/*
+ * The write that unmasks comes while the watch is being put on. It goes off all
+ * the same. To come in between, it is later each time.
+ */
+TEST_F(mapped, unmask_meanwhile)
+{
+	struct mapped *s = &self->s;
+	int i, j;
+
+	if (!kvm_msix_has_counters())
+		SKIP(return, NO_COUNTERS);
+	for (i = 0; i < 20; i++) {
+		entry_mask(s->m, &s->d, 0);
+		event_signal(s->event[0]);
+		for (j = 0; j < i; j++)
+			sched_yield();
+		entry_unmask(s->m, &s->d, 0);
+		EXPECT_SENT(s, VEC(0), 1);
+		ASSERT_TRUE(unwatched(s));
+	}
+}
+
 TEST_F(mapped, pba_is_a_picture)
 {
 	struct mapped *s = &self->s;
