@@ -106,6 +106,20 @@ static bool is_mapped(struct kvm_msix_device *dev, gfn_t gfn, u32 i)
 	return mapped;
 }
 
+/*
+ * A watched write is emulated. KVM cannot do so where it has no access to the
+ * guest's registers (SEV-ES): it would have the guest try again, for ever.
+ */
+static bool can_watch(struct kvm *kvm)
+{
+	int i;
+
+	for (i = 0; i < atomic_read(&kvm->online_vcpus); i++)
+		if (kvm_get_vcpu(kvm, i)->arch.guest_state_protected)
+			return false;
+	return true;
+}
+
 /**
  * kvm_msix_watch_check - May the table be located in guest memory?
  * @dev: the device
@@ -123,7 +137,7 @@ int kvm_msix_watch_check(struct kvm_msix_device *dev,
 	u32 i;
 
 	if (!dev->map_pages || !(where->flags & KVM_MSIX_LOCATE_TABLE) ||
-	    !PAGE_ALIGNED(gpa))
+	    !PAGE_ALIGNED(gpa) || !can_watch(dev->kvm))
 		return -EINVAL;
 	if (dev->flags & KVM_MSIX_CREATE_MMAP_PBA &&
 	    where->flags & KVM_MSIX_LOCATE_PBA &&
