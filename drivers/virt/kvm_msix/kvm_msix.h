@@ -23,7 +23,7 @@
  *     eventfd's wqh.lock         irqs off
  *       vec->lock                irqs off; the message is injected under it
  *
- * The watch's work takes slots_lock, and then what a guest's write takes.
+ * The watch's work tries slots_lock, and then takes what a guest's write takes.
  *
  * A guest's access runs in the vCPU's thread, inside a reader of kvm->srcu. It
  * takes vec->lock, and for a vector with a GSI afterwards vm->lock; never

@@ -288,12 +288,14 @@ static void look_again(struct kvm_msix_device *dev)
 		kvm_msix_route_sync(dev, 0, dev->core.nr);
 }
 
-static void run(struct kvm_msix_device *dev, bool may_end)
+/* Put it on or take it off. Return: whether it is needed. */
+static bool decide(struct kvm_msix_device *dev, bool may_end)
 {
 	struct kvm_msix_watch *watch = &dev->watch;
 	bool need;
 
-	mutex_lock(&dev->kvm->slots_lock);
+	lockdep_assert_held(&dev->kvm->slots_lock);
+
 	/* Where the table is before what is pending; pairs likewise. */
 	smp_mb();
 	need = needed(dev);
@@ -301,7 +303,13 @@ static void run(struct kvm_msix_device *dev, bool may_end)
 		put_on(dev);
 	else if (!need && may_end)
 		take_off(dev);
-	mutex_unlock(&dev->kvm->slots_lock);
+	return need;
+}
+
+/* What comes after that, without kvm->slots_lock. */
+static void follow_up(struct kvm_msix_device *dev, bool need)
+{
+	struct kvm_msix_watch *watch = &dev->watch;
 
 	if (need)
 		look_again(dev);
@@ -314,9 +322,23 @@ static void run(struct kvm_msix_device *dev, bool may_end)
 		queue_delayed_work(system_highpri_wq, &watch->work, LINGER);
 }
 
+/*
+ * The work queue is everybody's, and who has the lock may be waiting for a vCPU,
+ * which may be waiting for userspace. So this does not wait.
+ */
 static void work(struct work_struct *work)
 {
-	run(container_of(work, struct kvm_msix_device, watch.work.work), true);
+	struct kvm_msix_device *dev =
+		container_of(work, struct kvm_msix_device, watch.work.work);
+	bool need;
+
+	if (!mutex_trylock(&dev->kvm->slots_lock)) {
+		queue_delayed_work(system_highpri_wq, &dev->watch.work, 1);
+		return;
+	}
+	need = decide(dev, true);
+	mutex_unlock(&dev->kvm->slots_lock);
+	follow_up(dev, need);
 }
 
 /**
@@ -331,10 +353,16 @@ static void work(struct work_struct *work)
  */
 void kvm_msix_watch_update(struct kvm_msix_device *dev)
 {
+	bool need;
+
 	lockdep_assert_held(&dev->lock);
 
-	if (dev->watch.registered)
-		run(dev, false);
+	if (!dev->watch.registered)
+		return;
+	mutex_lock(&dev->kvm->slots_lock);
+	need = decide(dev, false);
+	mutex_unlock(&dev->kvm->slots_lock);
+	follow_up(dev, need);
 }
 
 /**
@@ -347,7 +375,7 @@ void kvm_msix_watch_latched(struct kvm_msix_vec *vec)
 {
 	struct kvm_msix_watch *watch = &vec->dev->watch;
 
-	/* The pending bit before the watch. Pairs with take_off() and run(). */
+	/* The pending bit before the watch. Pairs with take_off() and decide(). */
 	smp_mb__after_atomic();
 	if (READ_ONCE(watch->table_gpa) == KVM_MSIX_NOWHERE)
 		return;
@@ -367,7 +395,7 @@ void kvm_msix_watch_released(struct kvm_msix_device *dev)
 {
 	struct kvm_msix_watch *watch = &dev->watch;
 
-	/* The pending bit before the watch. Pairs with the one in run(). */
+	/* The pending bit before the watch. Pairs with the one in follow_up(). */
 	smp_mb__after_atomic();
 	if (READ_ONCE(watch->on) && !any_pending(dev))
 		queue_delayed_work(system_highpri_wq, &watch->work, LINGER);

@@ -3,8 +3,12 @@
  * A table that is the guest's memory: the mapping of the device fd, where it may
  * be located, and that nothing is lost while the guest writes there unseen.
  */
+#include <linux/userfaultfd.h>
+#include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 
 #include "kselftest_harness.h"
 #include "kvm_msix_util.h"
@@ -746,6 +750,150 @@ TEST_F_TIMEOUT(mapped, memory_races, 300)
 		EXPECT_EQ(signalled - coalesced, kvm_msix_counter("delivered"));
 	}
 	teardown(&s);
+}
+
+/*
+ * A VM whose slots_lock is held for as long as its VMM likes: by a change of its
+ * slots, which waits for a vCPU, which waits for memory that does not come. It has
+ * as many functions as a work queue of the kernel's takes at once from one CPU, all
+ * of which want to be watched. Another VM's watch goes on all the same.
+ */
+#define CROWD		256
+#define CROWD_GPA	0x200000000ull
+
+struct crowd {
+	struct msix_vm *m;
+	struct msix_dev d[CROWD];
+	u8 *mem[CROWD];
+	int event[CROWD];
+	u8 *hole;
+	u8 *page;
+};
+
+static void guest_falls_in(void)
+{
+	READ_ONCE(*(u64 *)BAR_GPA);
+	GUEST_DONE();
+}
+
+static void *change_slots(void *arg)
+{
+	struct crowd *c = arg;
+
+	msix_set_memory(c->m->vm, SLOT + 1, BAR_GPA + PAGE, PAGE, c->page);
+	return NULL;
+}
+
+static void *anonymous_page(void)
+{
+	void *mem = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	TEST_ASSERT(mem != MAP_FAILED, "mmap: %s", strerror(errno));
+	return mem;
+}
+
+static void crowd_setup(struct crowd *c)
+{
+	u64 gpa;
+	int i;
+
+	c->m = msix_vm_create(0, NULL);
+	msix_vm_add_cpu(c->m, 0, guest_falls_in);
+	c->hole = anonymous_page();
+	c->page = anonymous_page();
+	msix_set_memory(c->m->vm, SLOT, BAR_GPA, PAGE, c->hole);
+	for (i = 0; i < CROWD; i++) {
+		gpa = CROWD_GPA + i * PAGE;
+		c->d[i].nr = 1;
+		c->d[i].fd = __create(c->m->vm->fd, 1, MMAP_PBA, 0, MAPPED_PBA);
+		TEST_ASSERT(c->d[i].fd >= 0, "KVM_MSIX_CREATE: %s", strerror(-c->d[i].fd));
+		c->mem[i] = map(c->d[i].fd, PAGE);
+		msix_set_memory(c->m->vm, SLOT + 2 + i, gpa, PAGE, c->mem[i]);
+		TEST_ASSERT_EQ(__locate(c->d[i].fd, BOTH | MAPPED, gpa, gpa + MAPPED_PBA), 0);
+		c->event[i] = event_create();
+		msix_bind_one(&c->d[i], 0, c->event[i], -1);
+	}
+}
+
+/* Reading all counters takes long. */
+static bool crowd_watched(u64 times)
+{
+	int i;
+
+	for (i = 0; i < 30; i++) {
+		if (kvm_msix_counter("watches") == times)
+			return true;
+		usleep(100000);
+	}
+	return false;
+}
+
+static void crowd_free(struct crowd *c)
+{
+	int i;
+
+	for (i = 0; i < CROWD; i++) {
+		munmap(c->mem[i], PAGE);
+		close(c->d[i].fd);
+		close(c->event[i]);
+	}
+	munmap(c->hole, PAGE);
+	munmap(c->page, PAGE);
+	msix_vm_free(c->m);
+}
+
+TEST_F_TIMEOUT(mapped, crowd, 120)
+{
+	struct mapped *s = &self->s;
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct uffdio_zeropage zero = {};
+	pthread_t vcpu, slots;
+	struct pollfd fallen;
+	struct crowd c = {};
+	cpu_set_t cpu;
+	int i;
+
+	if (variant->offset)
+		SKIP(return, "once is enough");
+	if (!kvm_msix_has_counters())
+		SKIP(return, NO_COUNTERS);
+	fallen = (struct pollfd) {
+		.fd = syscall(__NR_userfaultfd, O_CLOEXEC | O_NONBLOCK),
+		.events = POLLIN,
+	};
+	if (fallen.fd < 0)
+		SKIP(return, "no userfaultfd");
+	crowd_setup(&c);
+	ASSERT_EQ(0, ioctl(fallen.fd, UFFDIO_API, &api));
+	reg.range.start = (uintptr_t)c.hole;
+	reg.range.len = PAGE;
+	ASSERT_EQ(0, ioctl(fallen.fd, UFFDIO_REGISTER, &reg));
+
+	TEST_ASSERT(!pthread_create(&vcpu, NULL, vcpu_thread, c.m), "pthread_create");
+	ASSERT_EQ(1, poll(&fallen, 1, PATIENCE_MS));
+	TEST_ASSERT(!pthread_create(&slots, NULL, change_slots, &c), "pthread_create");
+	usleep(200000);
+
+	CPU_ZERO(&cpu);
+	CPU_SET(0, &cpu);
+	ASSERT_EQ(0, sched_setaffinity(0, sizeof(cpu), &cpu));
+	for (i = 0; i < CROWD; i++)
+		event_signal(c.event[i]);
+	usleep(200000);
+	EXPECT_EQ(0, kvm_msix_counter("watches"));
+	event_signal(s->event[0]);
+	EXPECT_TRUE(crowd_watched(1));
+	entry_unmask(s->m, &s->d, 0);
+	EXPECT_SENT(s, VEC(0), 1);
+
+	zero.range = reg.range;
+	ASSERT_EQ(0, ioctl(fallen.fd, UFFDIO_ZEROPAGE, &zero));
+	pthread_join(vcpu, NULL);
+	pthread_join(slots, NULL);
+	EXPECT_TRUE(crowd_watched(1 + CROWD));
+	close(fallen.fd);
+	crowd_free(&c);
 }
 
 KVM_MSIX_TEST_MAIN
