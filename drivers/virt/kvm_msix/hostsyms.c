@@ -34,8 +34,8 @@ typeof(kvm_set_msi) *kvm_msix_set_msi;
 
 /*
  * A kprobe knows the address of any function by its name, disabled it changes
- * nothing. Where the function begins with ENDBR the probe sits behind it; a
- * function is aligned to 16, so that is seen.
+ * nothing. Where the function begins with ENDBR the probe sits behind it;
+ * "name+0x4/0x..." says so.
  */
 static void *address_of(const char *name)
 {
@@ -43,7 +43,8 @@ static void *address_of(const char *name)
 		.symbol_name = name,
 		.flags = KPROBE_FLAG_DISABLED,
 	};
-	unsigned long address;
+	char text[KSYM_SYMBOL_LEN];
+	unsigned long address, offset;
 	int err;
 
 	err = register_kprobe(&probe);
@@ -55,9 +56,12 @@ static void *address_of(const char *name)
 	address = (unsigned long)probe.addr;
 	unregister_kprobe(&probe);
 
-	if ((address & 15) == 4)
-		address -= 4;
-	return (void *)address;
+	sprint_symbol(text, address);
+	if (sscanf(strchrnul(text, '+'), "+0x%lx/", &offset) != 1) {
+		pr_err("cannot find where %s begins in this kernel: it has no kallsyms\n", name);
+		return NULL;
+	}
+	return (void *)(address - offset);
 }
 
 /* Find a function and point its static call there. */
