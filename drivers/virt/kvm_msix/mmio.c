@@ -176,6 +176,7 @@ static int read_pba(struct kvm_vcpu *vcpu, struct kvm_io_device *io,
 		return reject(w, true, false, offset, len);
 	}
 	if (dev->flags & KVM_MSIX_CREATE_LAZY) {
+		offset = array_index_nospec(offset, w->size);
 		end = min((offset + len) * 8, dev->core.nr);
 		for (v = offset * 8; v < end; v++)
 			if (wants_vmm(dev, v))
