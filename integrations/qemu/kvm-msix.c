@@ -495,7 +495,9 @@ static void vfio_kvm_msix_table_write(void *opaque, hwaddr addr, uint64_t val,
 
     trace_vfio_kvm_msix_exit(vdev->vbasedev.name, "table write", addr, size);
 
-    if (!current_cpu || !(k->located.flags & KVM_MSIX_LOCATE_TABLE)) {
+    /* The kernel has stored what unmasks; not the rest of a wider store. */
+    if (!current_cpu || !(k->located.flags & KVM_MSIX_LOCATE_TABLE) ||
+        !vfio_kvm_msix_unmasks(addr, val, size)) {
         vfio_kvm_msix_poke(k, addr, val, size);
     }
 

@@ -31,11 +31,13 @@
  *  - EFAULT: the struct, or memory that it points to, cannot be accessed.
  *  - EINVAL: size is smaller than the struct's first published one, or a field
  *    has a value that cannot be.
- *  - E2BIG: size is larger than the kernel's, and the rest is not all zero.
+ *  - E2BIG: size is larger than the kernel's, and the rest is not all zero; or
+ *    size is larger than a page.
  *  - EOPNOTSUPP: an unknown flag is set, or a reserved field is not zero.
  *  - ENOMEM: out of memory.
  *  - EIO (device fd only): the caller does not live in the address space that
- *    created the VM, or the VM is dead. KVM's own fds answer the same.
+ *    created the VM, or the VM is dead. KVM's own fds answer the same. mmap()
+ *    does not look: who has the fd can map it.
  */
 enum {
 	KVM_MSIX_CMD_BASE = 0x00,
@@ -90,7 +92,9 @@ struct kvm_msix_info {
  * @KVM_MSIX_CREATE_LAZY: The VMM binds a vector only when the guest uses it.
  *	A write that unmasks an unbound vector is stored and then also handed
  *	to the VMM as the MMIO exit it would be without kvm_msix; the VMM binds
- *	the vector and lets the vCPU go on. A read of the PBA that covers an
+ *	the vector and lets the vCPU go on. Of a store wider than 8 bytes the
+ *	VMM is then handed the rest as well, which has not been stored; it can
+ *	do so by KVM_MSIX_SET_STATE. A read of the PBA that covers an
  *	unbound vector is handed to the VMM as well: only the VMM can ask the
  *	device whether that vector is pending.
  * @KVM_MSIX_CREATE_EXT_DEST_ID: The VMM offers KVM_FEATURE_MSI_EXT_DEST_ID to
@@ -189,7 +193,8 @@ enum kvm_msix_locate_flags {
  *  - EINVAL: misaligned; the range wraps; table and PBA overlap; an address
  *    without its flag; KVM_MSIX_LOCATE_MAPPED without KVM_MSIX_CREATE_MMAP or
  *    without KVM_MSIX_LOCATE_TABLE, at another offset in the page than CREATE
- *    was given, or where guest memory is not a writable mapping of this fd.
+ *    was given, or where guest memory is not a writable mapping of this fd,
+ *    or in a VM whose vCPUs KVM cannot emulate for (SEV-ES).
  *  - EEXIST: something else in the VM answers MMIO there: another function, an
  *    ioeventfd, an in-kernel device.
  *  - ENOSPC: the VM has too many in-kernel MMIO devices.
@@ -209,7 +214,9 @@ struct kvm_msix_locate {
  *	The kernel consumes the signals. The caller may close its fd.
  * @gsi: A GSI whose route is this vector's message, or -1. While the vector
  *	may send, KVM's routing table has exactly that route for the GSI, else
- *	none.
+ *	none. Do not give KVM_IRQFD an eventfd that VFIO signals for such a
+ *	GSI on a host with posted interrupts: KVM leaves the interrupt posted
+ *	when the route goes, so a mask would have no effect. BIND the eventfd.
  */
 struct kvm_msix_vector {
 	__s32 eventfd;
