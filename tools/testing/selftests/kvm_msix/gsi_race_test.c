@@ -8,6 +8,7 @@
  * there, and in the end ours is what it should be.
  */
 #include <pthread.h>
+#include <sched.h>
 
 #include "kselftest_harness.h"
 #include "kvm_msix_util.h"
@@ -21,19 +22,36 @@
 #define VMMS	0x60
 #define ROUNDS	300
 #define FULL_ROUNDS	2000
-#define GROW_ROUNDS	2000
+#define GROW_ROUNDS	1000
+#define MOVES	5000
 #define FAR	1000	/* beyond a table that ends with OTHER */
 #define TABLE	BAR_GPA
 #define PBA	(BAR_GPA + 0x8000)
 
 static u64 stop;
 static u64 changes;
+static u64 moves_only;
+
+/* Another message all the time, and no mask. */
+static void guest_mover(void)
+{
+	u64 i;
+
+	mmio_write32(TABLE + ENTRY_CTRL, 0);
+	for (i = 1; !READ_ONCE(stop); i++) {
+		mmio_write32(TABLE + ENTRY_DATA, VEC + i % 2);
+		WRITE_ONCE(changes, i);
+	}
+	GUEST_SYNC1(0);
+}
 
 static void guest_changer(void)
 {
 	u64 i;
 
 	guest_init();
+	if (moves_only)
+		guest_mover();
 	for (i = 0; !READ_ONCE(stop); i++) {
 		mmio_write32(TABLE + ENTRY_CTRL, MASKED);
 		mmio_write32(TABLE + ENTRY_DATA, VEC + i % 2);
@@ -227,11 +245,9 @@ static void *pulse_thread(void *arg)
  * there are irqchips, and so many the VMM may put there. That ours takes their
  * place shall not make it one more, ever: KVM does not look.
  *
- * A list that is too long for a moment needs luck to be seen, or KCSAN's delays.
- * It is so between two stores, with no call, allocation or fault in between at
- * which who changes it could be held; before and after it, KVM's table and what
- * the ioctls return are the same. So only a reader that begins just then can
- * tell. That the three are gone in the end is certain, and looked at.
+ * A list that is too long for a moment is so between two stores: only a reader
+ * that begins just then can tell. By itself that takes luck; tools/testing/slow
+ * holds who changes the list.
  */
 TEST_F_TIMEOUT(gsi_race, full_list, 300)
 {
@@ -285,18 +301,56 @@ static int kvm_irq_line_status(struct kvm_vm *vm, u32 gsi)
 	return line.status;
 }
 
+/*
+ * Each injection by GSI is one interrupt, by the old message or by the new one,
+ * also while the one takes the other's place.
+ */
+TEST_F_TIMEOUT(gsi_race, moves, 300)
+{
+	u64 *moved = GUEST_VAR(self->m, changes), begun, i, wrong = 0;
+	pthread_t vcpu;
+
+	*GUEST_VAR(self->m, moves_only) = 1;
+	ASSERT_EQ(0, pthread_create(&vcpu, NULL, vcpu_thread, self->m));
+	while (!READ_ONCE(*moved))
+		usleep(1000);
+	begun = READ_ONCE(*moved);
+	for (i = 0; i < MOVES || READ_ONCE(*moved) < begun + 100; i++)
+		wrong += kvm_irq_line_status(self->m->vm, GSI) != 1;
+	EXPECT_EQ(0, wrong);
+	WRITE_ONCE(*GUEST_VAR(self->m, stop), 1);
+	pthread_join(vcpu, NULL);
+}
+
+/* Rounds of the two below: the table is small, a BIND begins, it is done. */
+struct resize {
+	struct kvm_vm *vm;
+	u64 small;
+	u64 begun;
+	u64 done;
+};
+
+static void wait_for_round(u64 *count, u64 round)
+{
+	while (READ_ONCE(*count) < round)
+		sched_yield();
+}
+
 /* Return: how often the VMM's own table was not what it had just set. */
 static void *resize_thread(void *arg)
 {
 	struct kvm_irq_routing_entry small = msi_route(OTHER, MSI_ADDR(0), VMMS);
 	struct kvm_irq_routing_entry large = msi_route(KVM_MAX_IRQ_ROUTES - 1, MSI_ADDR(0), VMMS);
-	struct msix_vm *m = arg;
-	u64 lost = 0;
+	struct resize *r = arg;
+	u64 lost = 0, i;
 
-	while (!READ_ONCE(*GUEST_VAR(m, stop))) {
-		lost += !!__kvm_set_gsi_routing(m->vm, 1, &small);
-		lost += !!__kvm_set_gsi_routing(m->vm, 1, &large);
-		lost += kvm_irq_line_status(m->vm, KVM_MAX_IRQ_ROUTES - 1) < 0;
+	for (i = 1; i <= GROW_ROUNDS; i++) {
+		lost += !!__kvm_set_gsi_routing(r->vm, 1, &small);
+		WRITE_ONCE(r->small, i);
+		wait_for_round(&r->begun, i);
+		lost += !!__kvm_set_gsi_routing(r->vm, 1, &large);
+		wait_for_round(&r->done, i);
+		lost += kvm_irq_line_status(r->vm, KVM_MAX_IRQ_ROUTES - 1) < 0;
 	}
 	return (void *)lost;
 }
@@ -310,10 +364,10 @@ TEST_F_TIMEOUT(gsi_race, table_grows, 300)
 	struct kvm_irq_routing_entry small = msi_route(OTHER, MSI_ADDR(0), VMMS);
 	struct msix_dev other = msix_create(self->m->vm, 1, 0);
 	struct msix_state *s = msix_state_alloc(1);
+	struct resize resize = { .vm = self->m->vm };
 	pthread_t resizer;
 	void *lost;
-	u64 before;
-	int i;
+	u64 before, i;
 
 	s->entry[0][0] = MSI_ADDR(0);
 	s->entry[0][2] = VEC + 3;
@@ -321,13 +375,16 @@ TEST_F_TIMEOUT(gsi_race, table_grows, 300)
 	ASSERT_EQ(0, __msix_set_state(other.fd, s));
 	msix_state_free(s);
 
-	ASSERT_EQ(0, pthread_create(&resizer, NULL, resize_thread, self->m));
-	for (i = 0; i < GROW_ROUNDS; i++) {
+	ASSERT_EQ(0, pthread_create(&resizer, NULL, resize_thread, &resize));
+	for (i = 1; i <= GROW_ROUNDS; i++) {
+		wait_for_round(&resize.small, i);
+		WRITE_ONCE(resize.begun, i);
 		EXPECT_EQ(0, __msix_bind_one(other.fd, 0, -1, FAR));
+		WRITE_ONCE(resize.done, i);
 		EXPECT_EQ(0, __msix_bind_one(other.fd, 0, -1, -1));
 	}
-	WRITE_ONCE(*GUEST_VAR(self->m, stop), 1);
 	pthread_join(resizer, &lost);
+	*GUEST_VAR(self->m, stop) = 1;
 	EXPECT_EQ(NULL, lost);
 
 	ASSERT_EQ(0, __kvm_set_gsi_routing(self->m->vm, 1, &small));
