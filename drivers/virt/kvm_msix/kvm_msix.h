@@ -211,9 +211,12 @@ struct kvm_msix_hook *kvm_msix_hook(struct kvm_msix_vec *vec, int fd);
 void kvm_msix_hook_start(struct kvm_msix_hook *hook);
 void kvm_msix_unhook(struct kvm_msix_hook *hook);
 
-/* watch.c */
+/* map.c */
 bool kvm_msix_can_mmap(void);
 int kvm_msix_mmap(struct file *file, struct vm_area_struct *vma);
+bool kvm_msix_is_mapped(struct kvm_msix_device *dev, gfn_t gfn, u32 i);
+
+/* watch.c */
 int kvm_msix_watch_check(struct kvm_msix_device *dev,
 			 const struct kvm_msix_locate *where);
 void kvm_msix_watch_move(struct kvm_msix_device *dev, u64 table_gpa);

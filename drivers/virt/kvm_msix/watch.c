@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A table that is the guest's memory: the device fd's mapping, and how the
- * module learns of a write that nobody traps.
+ * A table that is the guest's memory: how the module learns of a write that
+ * nobody traps.
  *
  * An entry is looked at when an event comes, so most writes need no notice. But
  * a guest that unmasks a vector which is pending, or changes one whose route is
@@ -25,10 +25,7 @@
  *    while it masks, again and again, would pay for putting it on each time.
  */
 #include <linux/kvm_msix.h>
-#include <linux/mm.h>
-#include <linux/vmalloc.h>
 #include <linux/workqueue.h>
-#include <asm/cpufeature.h>
 
 #include "compat/page_track.h"
 #include "hostsyms.h"
@@ -37,74 +34,6 @@
 
 /* For how long the watch stays on after the last pending bit is gone. */
 #define LINGER	msecs_to_jiffies(100)
-
-/* Is there a mapping to be had in this kernel, on this machine? */
-bool kvm_msix_can_mmap(void)
-{
-	/* kvm_msix_snapshot() */
-	return kvm_msix_can_track && boot_cpu_has(X86_FEATURE_CX16);
-}
-
-static vm_fault_t map_fault(struct vm_fault *vmf)
-{
-	struct kvm_msix_device *dev = vmf->vma->vm_file->private_data;
-
-	if (vmf->pgoff >= dev->map_pages)
-		return VM_FAULT_SIGBUS;
-	vmf->page = vmalloc_to_page(dev->storage + vmf->pgoff * PAGE_SIZE);
-	get_page(vmf->page);
-	return 0;
-}
-
-static const struct vm_operations_struct map_ops = {
-	.fault = map_fault,
-};
-
-/**
- * kvm_msix_mmap - mmap() of the device fd
- * @file: the device's
- * @vma: holds @file, and so the device
- *
- * Return: 0; -ENODEV: not of a device without KVM_MSIX_CREATE_MMAP; -EINVAL: not
- * MAP_SHARED, or beyond the end.
- */
-int kvm_msix_mmap(struct file *file, struct vm_area_struct *vma)
-{
-	struct kvm_msix_device *dev = file->private_data;
-
-	if (!dev->map_pages)
-		return -ENODEV;
-	if (!(vma->vm_flags & VM_SHARED) || vma->vm_pgoff >= dev->map_pages ||
-	    vma_pages(vma) > dev->map_pages - vma->vm_pgoff)
-		return -EINVAL;
-	vma->vm_ops = &map_ops;
-	return 0;
-}
-
-/* Is this page of guest memory, and writable, page @i of the mapping? */
-static bool is_mapped(struct kvm_msix_device *dev, gfn_t gfn, u32 i)
-{
-	struct kvm *kvm = dev->kvm;
-	struct vm_area_struct *vma;
-	unsigned long hva;
-	bool mapped;
-	int idx;
-
-	idx = srcu_read_lock(&kvm->srcu);
-	hva = gfn_to_hva(kvm, gfn);
-	srcu_read_unlock(&kvm->srcu, idx);
-	if (kvm_is_error_hva(hva))
-		return false;
-
-	mmap_read_lock(kvm->mm);
-	vma = find_vma(kvm->mm, hva);
-	mapped = vma && vma->vm_start <= hva && vma->vm_ops == &map_ops &&
-		 vma->vm_flags & VM_WRITE &&
-		 vma->vm_file->private_data == dev &&
-		 vma->vm_pgoff + PHYS_PFN(hva - vma->vm_start) == i;
-	mmap_read_unlock(kvm->mm);
-	return mapped;
-}
 
 /*
  * A watched write is emulated. KVM cannot do so where it has no access to the
@@ -144,7 +73,7 @@ int kvm_msix_watch_check(struct kvm_msix_device *dev,
 	    where->pba_gpa != gpa + dev->pba_offset)
 		return -EINVAL;
 	for (i = 0; i < dev->map_pages; i++)
-		if (!is_mapped(dev, gpa_to_gfn(gpa) + i, i))
+		if (!kvm_msix_is_mapped(dev, gpa_to_gfn(gpa) + i, i))
 			return -EINVAL;
 
 	if (watch->registered)
