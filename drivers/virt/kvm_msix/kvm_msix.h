@@ -139,6 +139,7 @@ struct kvm_msix_vec {
  *	kvm->slots_lock
  * @on: all of it is that is guest memory; changed under kvm->slots_lock
  * @work: puts the watch on, and takes it off
+ * @retry: for how many jiffies it leaves kvm->slots_lock to others; its own
  */
 struct kvm_msix_watch {
 	struct kvm_page_track_notifier_node node;
@@ -147,6 +148,7 @@ struct kvm_msix_watch {
 	unsigned long tracked;
 	bool on;
 	struct delayed_work work;
+	unsigned long retry;
 };
 
 /**

@@ -253,18 +253,22 @@ static void follow_up(struct kvm_msix_device *dev, bool need)
 
 /*
  * The work queue is everybody's, and who has the lock may be waiting for a vCPU,
- * which may be waiting for userspace. So this does not wait.
+ * which may be waiting for userspace. So this does not wait, but comes back, and
+ * ever less often: a VM can have many functions.
  */
 static void work(struct work_struct *work)
 {
 	struct kvm_msix_device *dev =
 		container_of(work, struct kvm_msix_device, watch.work.work);
+	struct kvm_msix_watch *watch = &dev->watch;
 	bool need;
 
 	if (!mutex_trylock(&dev->kvm->slots_lock)) {
-		queue_delayed_work(system_highpri_wq, &dev->watch.work, 1);
+		watch->retry = clamp(2 * watch->retry, 1, LINGER);
+		queue_delayed_work(system_highpri_wq, &watch->work, watch->retry);
 		return;
 	}
+	watch->retry = 0;
 	need = decide(dev, true);
 	mutex_unlock(&dev->kvm->slots_lock);
 	follow_up(dev, need);
