@@ -20,6 +20,8 @@
 #define FUZZ_GHOSTS	64
 #define FUZZ_BELLS	3
 #define FUZZ_GSIS	4096
+#define FUZZ_AREAS	3
+#define FUZZ_SLOTS	3
 #define FUZZ_OPS	120
 /* A vCPU that never runs. */
 #define FUZZ_IDLE_CPU	9
@@ -204,9 +206,29 @@ struct fuzz_event {
 	int irqfd;
 };
 
+/* A pending vector let go by a write to memory that may be noticed later. */
+struct fuzz_late {
+	bool is;
+	bool unsure;	/* of its message, which has changed since */
+	u64 address;
+	u32 data;
+};
+
 /**
  * struct fuzz_dev - A function
  * @fd: -1: there is none
+ * @pages: that can be mapped
+ * @table_offset: where the table begins there
+ * @pba_offset: where the PBA does, if it is there
+ * @rest: these pages, but the table: the guest's picture of the PBA, memory
+ * @no_gsi: never has one, which would keep the watch on
+ * @mapped: located with KVM_MSIX_LOCATE_MAPPED
+ * @told: so, and the memory there is as it was then
+ * @watched: so, and a write there is noticed at once
+ * @unseen: something was written that nobody notices, in this operation
+ * @drawn: the picture of the PBA was written, in this operation
+ * @late: by vector; empty between operations
+ * @maybe_writes: that are counted if the pages are watched
  * @unsure: messages of which the model does not know whether they are taken
  * @stats_fd: its counters in debugfs
  */
@@ -216,8 +238,21 @@ struct fuzz_dev {
 	u32 flags;
 	u64 table;
 	u64 pba;
+	u32 pages;
+	u32 table_offset;
+	u32 pba_offset;
+	u8 *rest;
+	bool no_gsi;
+	bool mapped;
+	bool told;
+	bool watched;
+	bool unseen;
+	bool drawn;
 	struct model m;
 	struct fuzz_vec vec[MODEL_MAX_VECTORS];
+	struct fuzz_late late[MODEL_MAX_VECTORS];
+	u32 nr_late;
+	u64 maybe_writes;
 	u64 stat[NR_STATS];
 	u64 unsure;
 	int id;
@@ -244,6 +279,31 @@ struct fuzz_bell {
 };
 
 /**
+ * struct fuzz_area - Where a function can be mapped in this process
+ * @mem: address
+ * @dev: whose pages are there, or NULL: a hole
+ * @first: the first of them
+ * @pages: their number
+ * @writable: they are
+ */
+struct fuzz_area {
+	u8 *mem;
+	struct fuzz_dev *dev;
+	u32 first;
+	u32 pages;
+	bool writable;
+};
+
+/* Guest memory: pages of an area, from @first on, whatever they are. */
+struct fuzz_slot {
+	u64 gpa;
+	u32 pages;	/* 0: there is none */
+	u32 area;
+	u32 first;
+	bool read_only;
+};
+
+/**
  * struct fuzz_vm - A VM
  * @m: with vCPUs, or NULL
  * @bare: without
@@ -261,6 +321,7 @@ struct fuzz_vm {
 	struct fuzz_route route[FUZZ_GSIS];
 	struct fuzz_vec *owner[FUZZ_GSIS];
 	struct fuzz_bell bell[FUZZ_BELLS];
+	struct fuzz_slot slot[FUZZ_SLOTS];
 	u64 irqs[2][256];
 };
 
@@ -282,6 +343,7 @@ struct world {
 	struct fuzz_event event[FUZZ_EVENTS];
 	struct fuzz_event ghost[FUZZ_GHOSTS];
 	u32 nr_ghosts;
+	struct fuzz_area area[FUZZ_AREAS];
 	u32 sent[2][256];
 	bool unsure;
 	bool by_guest;
@@ -303,8 +365,10 @@ void fuzz_expect_control(struct world *w, struct fuzz_dev *d, u16 control);
 void fuzz_expect_reset(struct world *w, struct fuzz_dev *d);
 void fuzz_expect_signal(struct world *w, struct fuzz_event *e, u64 n);
 void fuzz_expect_event(struct world *w, struct fuzz_vec *vec);
+/* A pending message is sent, as it is now, or as @late says. */
+void fuzz_expect_kick(struct world *w, struct fuzz_dev *d, u32 v, const struct fuzz_late *late);
 void fuzz_expect_access(struct world *w, struct fuzz_vm *vm, struct access *a, bool *known);
-int fuzz_expect_locate(struct fuzz_dev *d, u32 flags, u64 table, u64 pba);
+int fuzz_expect_locate(struct world *w, struct fuzz_dev *d, u32 flags, u64 table, u64 pba);
 int fuzz_expect_bind(struct world *w, struct fuzz_dev *d, u32 first, u32 count,
 		     const struct kvm_msix_vector *vectors, struct fuzz_event **events,
 		     const int *errs);
@@ -322,7 +386,7 @@ void fuzz_compare(struct world *w);
 
 struct world *fuzz_world_new(int vm_kind, struct rng *r);
 void fuzz_world_free(struct world *w);
-void fuzz_dev_close(struct world *w, u32 i);
+void fuzz_dev_close(struct world *w, u32 i, bool fd_first);
 
 struct fuzz_op {
 	const char *name;
@@ -332,6 +396,66 @@ struct fuzz_op {
 
 extern const struct fuzz_op fuzz_ops[];
 extern const u32 fuzz_nr_ops;
+
+/* What several of them do (fuzz_ops.c). */
+int fuzz_call(struct rng *r, int fd, unsigned long cmd, void *arg);
+void fuzz_expect_errno(const char *what, int want, int err);
+struct fuzz_dev *fuzz_draw_dev(struct world *w, struct rng *r);
+void fuzz_locate(struct world *w, struct rng *r, struct fuzz_dev *d, struct kvm_msix_locate *args);
+void fuzz_do_access(struct world *w, struct fuzz_vm *vm, struct access *a);
+
+/*
+ * Tables that are guest memory: what is where (fuzz_mapped.c), and what can
+ * happen to it (fuzz_map_ops.c).
+ */
+
+#define FUZZ_PAGE	4096u
+#define FUZZ_AREA_PAGES	9
+
+void fuzz_areas_init(struct world *w);
+/* Map @pages pages of @d from @first on; returns an errno. NULL: a hole. */
+int fuzz_map(struct world *w, u32 area, struct fuzz_dev *d, u32 first, u32 pages, int prot,
+	     int flags);
+void fuzz_unmap_dev(struct world *w, struct fuzz_dev *d);
+bool fuzz_mapped(const struct world *w, const struct fuzz_dev *d);
+/* Give a VM this memory, or take away what it has by that slot: NULL. */
+void fuzz_set_slot(struct world *w, struct fuzz_vm *vm, u32 i, const struct fuzz_slot *slot);
+bool fuzz_slot_free(const struct fuzz_vm *vm, u64 gpa, u32 pages);
+const struct fuzz_slot *fuzz_slot_at(const struct fuzz_vm *vm, u64 gpa);
+/* The guest can access this: it is not memory, or there is no hole in it. */
+bool fuzz_reachable(const struct world *w, const struct fuzz_vm *vm, u64 gpa, u32 len);
+/* As fuzz_tame_access(), if it is all in memory, where tables are aligned. */
+bool fuzz_tame_memory(const struct fuzz_vm *vm, struct access *a);
+/* KVM_MSIX_LOCATE_MAPPED: 0 or -errno. */
+int fuzz_expect_mapped(struct world *w, struct fuzz_dev *d, u32 flags, u64 table, u64 pba);
+/* Bytes of one page of guest memory. */
+void fuzz_memory_access(struct world *w, struct fuzz_vm *vm, bool write, u64 gpa, u32 len,
+			u8 *bytes);
+/* The same by the VMM: byte @at of the pages of @d. */
+void fuzz_poke(struct world *w, struct fuzz_dev *d, u32 at, u32 len, const u8 *bytes);
+/* The pending bit of a vector has changed; those of all are drawn anew. */
+void fuzz_picture(struct fuzz_dev *d, u32 v);
+void fuzz_picture_all(struct fuzz_dev *d);
+u64 fuzz_pba_read(struct fuzz_dev *d, u32 offset, u32 len);
+bool fuzz_needs_watch(const struct fuzz_dev *d);
+/* An ioctl has brought the watch up to date, or is just about to. */
+void fuzz_looked(struct fuzz_dev *d);
+/* A vector is late no more; returns whether it was. */
+bool fuzz_take_late(struct fuzz_dev *d, u32 v);
+/* The operation is over: whatever is late has to come now. */
+void fuzz_settle(struct world *w);
+void fuzz_compare_areas(struct world *w);
+
+void fuzz_draw_layout(struct rng *r, struct kvm_msix_create *args);
+int fuzz_expect_layout(const struct kvm_msix_create *args);
+/* As a VMM does that keeps to the rules, mostly. */
+void fuzz_locate_mapped(struct world *w, struct rng *r, struct fuzz_dev *d);
+void fuzz_op_map(struct world *w, struct rng *r);
+void fuzz_op_slot(struct world *w, struct rng *r);
+void fuzz_op_poke(struct world *w, struct rng *r);
+void fuzz_op_grow(struct world *w, struct rng *r);
+void fuzz_op_rest(struct world *w, struct rng *r);
+u64 fuzz_stat(const struct fuzz_dev *d, enum fuzz_stat stat);
 
 /* Many threads for @seconds; returns the number of operations. */
 u64 fuzz_threads(u64 seed, u32 seconds);

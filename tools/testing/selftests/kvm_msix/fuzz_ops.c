@@ -7,7 +7,7 @@
 
 #include "fuzz.h"
 
-static int call(struct rng *r, int fd, unsigned long cmd, void *arg)
+int fuzz_call(struct rng *r, int fd, unsigned long cmd, void *arg)
 {
 	u32 i;
 	int ret;
@@ -17,14 +17,14 @@ static int call(struct rng *r, int fd, unsigned long cmd, void *arg)
 	return fuzz_ioctl(r, fd, cmd, arg, fuzz_cmds[i].size, &ret);
 }
 
-static void expect_errno(const char *what, int want, int err)
+void fuzz_expect_errno(const char *what, int want, int err)
 {
 	if (want != err)
 		fuzz_fail("%s: the model says %s, the kernel %s", what,
 			  want ? strerror(want) : "success", err ? strerror(err) : "success");
 }
 
-static struct fuzz_dev *draw_dev(struct world *w, struct rng *r)
+struct fuzz_dev *fuzz_draw_dev(struct world *w, struct rng *r)
 {
 	u32 i, first = pick(r, FUZZ_DEVS);
 
@@ -131,16 +131,8 @@ static void op_create(struct world *w, struct rng *r)
 		args.flags |= KVM_MSIX_CREATE_LAZY;
 	if (one_in(r, vm->x2apic_format ? 2 : 8))
 		args.flags |= KVM_MSIX_CREATE_EXT_DEST_ID;
-	/* Trapped all the same, as nobody maps it. */
-	if (w->can_map && one_in(r, 3)) {
-		args.flags |= KVM_MSIX_CREATE_MMAP;
-		args.table_offset = pick(r, 256) * ENTRY_SIZE;
-	}
 	if (one_in(r, 12)) {
 		args.nr_vectors = one_in(r, 2) ? 0 : 2049 + pick(r, one_in(r, 2) ? 2 : 0x7fffffff);
-		want = EINVAL;
-	} else if (args.flags & KVM_MSIX_CREATE_MMAP && one_in(r, 12)) {
-		args.table_offset += one_in(r, 2) ? 8 : 4096;
 		want = EINVAL;
 	} else if (one_in(r, 12)) {
 		args.vm_fd = fuzz_bad_fd(r, &want);
@@ -152,16 +144,22 @@ static void op_create(struct world *w, struct rng *r)
 	} else if (args.flags & KVM_MSIX_CREATE_EXT_DEST_ID && !vm->x2apic_format) {
 		want = EINVAL;
 	}
+	if (w->can_map && !one_in(r, 6)) {
+		fuzz_draw_layout(r, &args);
+		if (fuzz_expect_layout(&args))
+			want = EINVAL;
+	}
 
-	fuzz_log("create: %u vectors, flags %#x, vm %i", args.nr_vectors, args.flags, args.vm_fd);
+	fuzz_log("create: %u vectors, flags %#x, vm %i, table at %#x, PBA at %#x", args.nr_vectors,
+		 args.flags, args.vm_fd, args.table_offset, args.pba_offset);
 	for (i = 0; i < FUZZ_DEVS && w->dev[i]; i++)
 		;
 	if (i == FUZZ_DEVS) {
 		i = pick(r, FUZZ_DEVS);
-		fuzz_dev_close(w, i);
+		fuzz_dev_close(w, i, one_in(r, 2));
 	}
 	err = fuzz_ioctl(r, w->node, KVM_MSIX_CREATE, &args, sizeof(args), &fd);
-	expect_errno("CREATE", want, err);
+	fuzz_expect_errno("CREATE", want, err);
 	if (err)
 		return;
 
@@ -172,6 +170,15 @@ static void op_create(struct world *w, struct rng *r)
 	d->flags = args.flags;
 	d->table = NOWHERE;
 	d->pba = NOWHERE;
+	if (args.flags & KVM_MSIX_CREATE_MMAP) {
+		d->table_offset = args.table_offset;
+		d->pba_offset = args.pba_offset;
+		d->pages = (args.table_offset + args.nr_vectors * ENTRY_SIZE + FUZZ_PAGE - 1) /
+			   FUZZ_PAGE;
+		d->rest = calloc(d->pages, FUZZ_PAGE);
+		TEST_ASSERT(d->rest, "calloc");
+		d->no_gsi = one_in(r, 2);
+	}
 	model_reset(&d->m, args.nr_vectors);
 	for (v = 0; v < d->m.nr; v++)
 		d->vec[v] = (struct fuzz_vec) { .dev = d, .gsi = -1 };
@@ -185,12 +192,12 @@ static void op_close(struct world *w, struct rng *r)
 
 	fuzz_log("close device %u", i);
 	if (w->dev[i])
-		fuzz_dev_close(w, i);
+		fuzz_dev_close(w, i, one_in(r, 2));
 }
 
 static void op_dup(struct world *w, struct rng *r)
 {
-	struct fuzz_dev *d = draw_dev(w, r);
+	struct fuzz_dev *d = fuzz_draw_dev(w, r);
 	int fd;
 
 	if (!d)
@@ -221,7 +228,7 @@ static void op_info(struct world *w, struct rng *r)
 	struct kvm_msix_info info = { .size = 0 };
 
 	fuzz_log("info");
-	expect_errno("INFO", 0, call(r, w->node, KVM_MSIX_INFO, &info));
+	fuzz_expect_errno("INFO", 0, fuzz_call(r, w->node, KVM_MSIX_INFO, &info));
 	EXPECT_SAME("capabilities", w->can_map ? 15 : 7, info.capabilities);
 	EXPECT_SAME("vectors", 2048, info.max_vectors);
 	EXPECT_SAME("GSIs", FUZZ_GSIS - 1, info.max_gsi);
@@ -233,7 +240,7 @@ static void op_info(struct world *w, struct rng *r)
 
 static u64 draw_gpa(struct world *w, struct rng *r, struct fuzz_dev *d, u32 size)
 {
-	struct fuzz_dev *other = draw_dev(w, r);
+	struct fuzz_dev *other = fuzz_draw_dev(w, r);
 
 	switch (pick(r, 16)) {
 	case 0:
@@ -257,15 +264,43 @@ static u64 draw_gpa(struct world *w, struct rng *r, struct fuzz_dev *d, u32 size
 	}
 }
 
+void fuzz_locate(struct world *w, struct rng *r, struct fuzz_dev *d, struct kvm_msix_locate *args)
+{
+	u32 table_size = model_table_bytes(&d->m), pba_size = model_pba_bytes(&d->m);
+	int want, err;
+
+	want = -fuzz_expect_locate(w, d, args->flags, args->table_gpa, args->pba_gpa);
+	if (!want && args->flags & KVM_MSIX_LOCATE_TABLE && args->table_gpa != d->table &&
+	    fuzz_occupied(d->vm, w, d, args->table_gpa, table_size))
+		want = EEXIST;
+	if (!want && args->flags & KVM_MSIX_LOCATE_PBA && args->pba_gpa != d->pba &&
+	    fuzz_occupied(d->vm, w, d, args->pba_gpa, pba_size))
+		want = EEXIST;
+	fuzz_log("locate: device %i, %#llx, %#llx, flags %#x", d->id, args->table_gpa,
+		 args->pba_gpa, args->flags);
+	err = fuzz_call(r, d->fd, KVM_MSIX_LOCATE, args);
+	fuzz_expect_errno("LOCATE", want, err);
+	if (err)
+		return;
+	d->table = args->flags & KVM_MSIX_LOCATE_TABLE ? args->table_gpa : NOWHERE;
+	d->pba = args->flags & KVM_MSIX_LOCATE_PBA ? args->pba_gpa : NOWHERE;
+	d->mapped = args->flags & KVM_MSIX_LOCATE_MAPPED;
+	d->told = d->mapped;
+	fuzz_looked(d);
+}
+
 static void op_locate(struct world *w, struct rng *r)
 {
-	struct fuzz_dev *d = draw_dev(w, r);
+	struct fuzz_dev *d = fuzz_draw_dev(w, r);
 	struct kvm_msix_locate args = { .size = 0 };
 	u32 table_size, pba_size;
-	int want, err;
 
 	if (!d)
 		return;
+	if (d->pages && !one_in(r, 3)) {
+		fuzz_locate_mapped(w, r, d);
+		return;
+	}
 	table_size = model_table_bytes(&d->m);
 	pba_size = model_pba_bytes(&d->m);
 	if (!one_in(r, 8)) {
@@ -282,22 +317,9 @@ static void op_locate(struct world *w, struct rng *r)
 		args.flags ^= KVM_MSIX_LOCATE_TABLE;
 	if (one_in(r, 24))
 		args.flags ^= KVM_MSIX_LOCATE_PBA;
-
-	want = -fuzz_expect_locate(d, args.flags, args.table_gpa, args.pba_gpa);
-	if (!want && args.flags & KVM_MSIX_LOCATE_TABLE && args.table_gpa != d->table &&
-	    fuzz_occupied(d->vm, w, d, args.table_gpa, table_size))
-		want = EEXIST;
-	if (!want && args.flags & KVM_MSIX_LOCATE_PBA && args.pba_gpa != d->pba &&
-	    fuzz_occupied(d->vm, w, d, args.pba_gpa, pba_size))
-		want = EEXIST;
-	fuzz_log("locate: device %i, %#llx, %#llx, flags %#x", d->id, args.table_gpa, args.pba_gpa,
-		 args.flags);
-	err = call(r, d->fd, KVM_MSIX_LOCATE, &args);
-	expect_errno("LOCATE", want, err);
-	if (err)
-		return;
-	d->table = args.flags & KVM_MSIX_LOCATE_TABLE ? args.table_gpa : NOWHERE;
-	d->pba = args.flags & KVM_MSIX_LOCATE_PBA ? args.pba_gpa : NOWHERE;
+	if (one_in(r, 12))
+		args.flags |= KVM_MSIX_LOCATE_MAPPED;
+	fuzz_locate(w, r, d, &args);
 }
 
 /*
@@ -306,15 +328,15 @@ static void op_locate(struct world *w, struct rng *r)
 
 #define MAX_BIND	12
 
-static void draw_binding(struct world *w, struct rng *r, struct kvm_msix_vector *to,
-			 struct fuzz_event **event, int *err)
+static void draw_binding(struct world *w, struct rng *r, struct fuzz_dev *d,
+			 struct kvm_msix_vector *to, struct fuzz_event **event, int *err)
 {
 	u32 i;
 
 	*event = NULL;
 	*err = 0;
 	to->eventfd = -1;
-	to->gsi = draw_gsi(r);
+	to->gsi = d->no_gsi ? -1 : draw_gsi(r);
 	if (one_in(r, 24)) {
 		to->eventfd = fuzz_bad_fd(r, err);
 	} else if (!one_in(r, 4)) {
@@ -328,7 +350,7 @@ static void op_bind(struct world *w, struct rng *r)
 {
 	struct kvm_msix_vector vectors[MAX_BIND], *at;
 	struct kvm_msix_bind args = { .size = 0 };
-	struct fuzz_dev *d = draw_dev(w, r);
+	struct fuzz_dev *d = fuzz_draw_dev(w, r);
 	struct fuzz_event *events[MAX_BIND];
 	int errs[MAX_BIND], want, err;
 	u32 i;
@@ -340,7 +362,7 @@ static void op_bind(struct world *w, struct rng *r)
 	if (args.count > d->m.nr - args.first)
 		args.count = d->m.nr - args.first;
 	for (i = 0; i < args.count; i++) {
-		draw_binding(w, r, &vectors[i], &events[i], &errs[i]);
+		draw_binding(w, r, d, &vectors[i], &events[i], &errs[i]);
 		fuzz_log("bind: device %i, vector %u to eventfd %i, gsi %i", d->id, args.first + i,
 			 vectors[i].eventfd, vectors[i].gsi);
 	}
@@ -374,18 +396,18 @@ static void op_bind(struct world *w, struct rng *r)
 			want = EFAULT;
 		}
 		fuzz_log("bind: really %u from %u at %#llx", args.count, args.first, args.vectors);
-		expect_errno("BIND", want, call(r, d->fd, KVM_MSIX_BIND, &args));
+		fuzz_expect_errno("BIND", want, fuzz_call(r, d->fd, KVM_MSIX_BIND, &args));
 		return;
 	}
 	want = -fuzz_expect_bind(w, d, args.first, args.count, vectors, events, errs);
-	err = call(r, d->fd, KVM_MSIX_BIND, &args);
-	expect_errno("BIND", want, err);
+	err = fuzz_call(r, d->fd, KVM_MSIX_BIND, &args);
+	fuzz_expect_errno("BIND", want, err);
 }
 
 /* All at once, a call for each device. */
 static void op_unbind(struct world *w, struct rng *r)
 {
-	struct fuzz_dev *d = draw_dev(w, r);
+	struct fuzz_dev *d = fuzz_draw_dev(w, r);
 	struct kvm_msix_bind args = { .size = 0 };
 	struct kvm_msix_vector *vectors;
 	struct fuzz_event **events;
@@ -402,7 +424,7 @@ static void op_unbind(struct world *w, struct rng *r)
 	errs = calloc(args.count, sizeof(*errs));
 	TEST_ASSERT(events && errs, "calloc");
 	fuzz_expect_bind(w, d, 0, args.count, vectors, events, errs);
-	expect_errno("BIND", 0, call(r, d->fd, KVM_MSIX_BIND, &args));
+	fuzz_expect_errno("BIND", 0, fuzz_call(r, d->fd, KVM_MSIX_BIND, &args));
 	free(events);
 	free(errs);
 }
@@ -415,7 +437,7 @@ static void op_control(struct world *w, struct rng *r)
 {
 	static const u32 often[] = { ENABLE, ENABLE, ENABLE, ENABLE | FUNCTION_MASK, 0,
 				     FUNCTION_MASK };
-	struct fuzz_dev *d = draw_dev(w, r);
+	struct fuzz_dev *d = fuzz_draw_dev(w, r);
 	struct kvm_msix_control args = { .size = 0 };
 	int want = 0;
 
@@ -431,19 +453,19 @@ static void op_control(struct world *w, struct rng *r)
 	fuzz_log("control: device %i, %#x", d->id, args.control);
 	if (!want)
 		fuzz_expect_control(w, d, args.control);
-	expect_errno("CONTROL", want, call(r, d->fd, KVM_MSIX_CONTROL, &args));
+	fuzz_expect_errno("CONTROL", want, fuzz_call(r, d->fd, KVM_MSIX_CONTROL, &args));
 }
 
 static void op_reset(struct world *w, struct rng *r)
 {
-	struct fuzz_dev *d = draw_dev(w, r);
+	struct fuzz_dev *d = fuzz_draw_dev(w, r);
 	struct kvm_msix_reset args = { .size = 0 };
 
 	if (!d)
 		return;
 	fuzz_log("reset: device %i", d->id);
 	fuzz_expect_reset(w, d);
-	expect_errno("RESET", 0, call(r, d->fd, KVM_MSIX_RESET, &args));
+	fuzz_expect_errno("RESET", 0, fuzz_call(r, d->fd, KVM_MSIX_RESET, &args));
 }
 
 static void draw_image(struct rng *r, struct fuzz_dev *d, u8 *table, u8 *pba)
@@ -474,12 +496,13 @@ static void expect_image(struct world *w, struct fuzz_dev *d, const u8 *table, c
 		memcpy(qword, table + v * 16, 16);
 		model_restore(&d->m, v, qword[0], qword[1], pba[v / 8] >> v % 8 & 1);
 	}
+	fuzz_picture_all(d);
 	fuzz_expect_control(w, d, control);
 }
 
 static void op_set_state(struct world *w, struct rng *r)
 {
-	struct fuzz_dev *d = draw_dev(w, r);
+	struct fuzz_dev *d = fuzz_draw_dev(w, r);
 	struct kvm_msix_state args = { .size = 0 };
 	u8 *table, *pba;
 	int want = 0;
@@ -524,13 +547,13 @@ static void op_set_state(struct world *w, struct rng *r)
 		 args.control);
 	if (!want)
 		expect_image(w, d, table, pba, args.control);
-	expect_errno("SET_STATE", want, call(r, d->fd, KVM_MSIX_SET_STATE, &args));
+	fuzz_expect_errno("SET_STATE", want, fuzz_call(r, d->fd, KVM_MSIX_SET_STATE, &args));
 }
 
 /* That what it says is right is always looked at: fuzz_compare(). */
 static void op_get_state(struct world *w, struct rng *r)
 {
-	struct fuzz_dev *d = draw_dev(w, r);
+	struct fuzz_dev *d = fuzz_draw_dev(w, r);
 	struct kvm_msix_state args = { .size = 0 };
 	int want = 0;
 
@@ -557,7 +580,7 @@ static void op_get_state(struct world *w, struct rng *r)
 		break;
 	}
 	fuzz_log("get state: device %i", d->id);
-	expect_errno("GET_STATE", want, call(r, d->fd, KVM_MSIX_GET_STATE, &args));
+	fuzz_expect_errno("GET_STATE", want, fuzz_call(r, d->fd, KVM_MSIX_GET_STATE, &args));
 }
 
 /*
@@ -617,7 +640,7 @@ static void op_routing(struct world *w, struct rng *r)
 {
 	struct kvm_irq_routing_entry e[MAX_ROUTES + 2], *at;
 	struct kvm_msix_gsi_routing args = { .size = 0 };
-	struct fuzz_dev *d = draw_dev(w, r);
+	struct fuzz_dev *d = fuzz_draw_dev(w, r);
 	int want = 0;
 	u32 nr, i;
 
@@ -647,7 +670,8 @@ static void op_routing(struct world *w, struct rng *r)
 		fuzz_log("    gsi %u type %u", e[i].gsi, e[i].type);
 	if (!want)
 		fuzz_expect_routing(d->vm, nr, e, true);
-	expect_errno("SET_GSI_ROUTING", want, call(r, d->fd, KVM_MSIX_SET_GSI_ROUTING, &args));
+	fuzz_expect_errno("SET_GSI_ROUTING", want,
+			  fuzz_call(r, d->fd, KVM_MSIX_SET_GSI_ROUTING, &args));
 }
 
 /* The VMM does not know better. */
@@ -664,8 +688,12 @@ static void op_kvm_routing(struct world *w, struct rng *r)
 	for (i = 0; i < nr; i++)
 		fuzz_log("    gsi %u type %u", e[i].gsi, e[i].type);
 	fuzz_expect_routing(vm, nr, e, false);
-	expect_errno("KVM_SET_GSI_ROUTING", 0,
-		     __kvm_set_gsi_routing(vm->m ? vm->m->vm : vm->bare, nr, e));
+	fuzz_expect_errno("KVM_SET_GSI_ROUTING", 0,
+			  __kvm_set_gsi_routing(vm->m ? vm->m->vm : vm->bare, nr, e));
+	/* Who watches a table may look at it again, and so at its routes, any time. */
+	for (i = 0; i < FUZZ_DEVS; i++)
+		if (w->dev[i] && w->dev[i]->vm == vm && w->dev[i]->pages)
+			w->dev[i]->unseen = true;
 }
 
 /* Mostly one that a vector has. */
@@ -709,7 +737,8 @@ static void op_irqfd(struct world *w, struct rng *r)
 	if (e->count)
 		return;
 	fuzz_log("irqfd: eventfd %i to gsi %u", e->fd, gsi);
-	expect_errno("KVM_IRQFD", e->irqfd >= 0 ? EBUSY : 0, __kvm_irqfd(vm->m->vm, e->fd, gsi, 0));
+	fuzz_expect_errno("KVM_IRQFD", e->irqfd >= 0 ? EBUSY : 0,
+			  __kvm_irqfd(vm->m->vm, e->fd, gsi, 0));
 	if (e->irqfd < 0)
 		e->irqfd = gsi;
 }
@@ -718,16 +747,21 @@ static void op_irqfd(struct world *w, struct rng *r)
  * Events.
  */
 
+static void signal_event(struct world *w, struct fuzz_event *e, u64 n)
+{
+	fuzz_log("signal: eventfd %i by %llu", e->fd, (unsigned long long)n);
+	fuzz_expect_signal(w, e, n);
+	TEST_ASSERT(write(e->fd, &n, sizeof(n)) == sizeof(n), "eventfd write: %s",
+		    strerror(errno));
+}
+
 static void op_signal(struct world *w, struct rng *r)
 {
 	static const u64 often[] = { 1, 1, 1, 1, 0, 2, 1000, 1ull << 32 };
 	struct fuzz_event *e = &w->event[pick(r, FUZZ_EVENTS)];
 	u64 n = often[pick(r, ARRAY_SIZE(often))];
 
-	fuzz_log("signal: eventfd %i by %llu", e->fd, (unsigned long long)n);
-	fuzz_expect_signal(w, e, n);
-	TEST_ASSERT(write(e->fd, &n, sizeof(n)) == sizeof(n), "eventfd write: %s",
-		    strerror(errno));
+	signal_event(w, e, n);
 }
 
 static void op_drain(struct world *w, struct rng *r)
@@ -779,9 +813,9 @@ static void op_bell(struct world *w, struct rng *r)
 
 	if (bell->event) {
 		fuzz_log("ioeventfd leaves %#llx", (unsigned long long)bell->gpa);
-		expect_errno("KVM_IOEVENTFD", 0,
-			     __kvm_ioeventfd(vm, bell->event->fd, bell->gpa, bell->len,
-					     KVM_IOEVENTFD_FLAG_DEASSIGN));
+		fuzz_expect_errno("KVM_IOEVENTFD", 0,
+				  __kvm_ioeventfd(vm, bell->event->fd, bell->gpa, bell->len,
+						  KVM_IOEVENTFD_FLAG_DEASSIGN));
 		bell->event = NULL;
 		return;
 	}
@@ -792,20 +826,22 @@ static void op_bell(struct world *w, struct rng *r)
 	bell->event = &w->event[pick(r, FUZZ_EVENTS)];
 	fuzz_log("ioeventfd at %#llx, len %u, eventfd %i", (unsigned long long)bell->gpa,
 		 bell->len, bell->event->fd);
-	expect_errno("KVM_IOEVENTFD", 0,
-		     __kvm_ioeventfd(vm, bell->event->fd, bell->gpa, bell->len, 0));
+	fuzz_expect_errno("KVM_IOEVENTFD", 0,
+			  __kvm_ioeventfd(vm, bell->event->fd, bell->gpa, bell->len, 0));
 }
 
 /*
  * The guest.
  */
 
-static void guest_access(struct world *w, struct fuzz_vm *vm, struct access *a)
+void fuzz_do_access(struct world *w, struct fuzz_vm *vm, struct access *a)
 {
 	struct access expected = *a;
 	bool known;
 	u32 i, n;
 
+	if (!fuzz_reachable(w, vm, a->gpa, fuzz_access_bytes(a)))
+		return;
 	fuzz_log("guest: insn %i at %#llx, width %u, %u times, %#llx %#llx", a->insn,
 		 (unsigned long long)a->gpa, a->width, a->count, (unsigned long long)a->val[0],
 		 (unsigned long long)a->val[1]);
@@ -836,6 +872,7 @@ static void guest_access(struct world *w, struct fuzz_vm *vm, struct access *a)
 static void op_access(struct world *w, struct rng *r)
 {
 	struct fuzz_dev *d = draw_guest_dev(w, r);
+	struct fuzz_slot *slot;
 	struct access a;
 	u64 gpa;
 	u32 size;
@@ -848,10 +885,17 @@ static void op_access(struct world *w, struct rng *r)
 		gpa = d->pba;
 		size = model_pba_bytes(&d->m);
 	}
+	/* Somebody's memory, also where nobody is told of it. */
+	slot = &d->vm->slot[pick(r, FUZZ_SLOTS)];
+	if (slot->pages && one_in(r, 3)) {
+		gpa = slot->gpa;
+		size = slot->pages * FUZZ_PAGE;
+	}
 	fuzz_draw_access(r, &a, gpa, size);
-	fuzz_tame_access(&a, d->table, model_table_bytes(&d->m));
+	if (!fuzz_tame_memory(d->vm, &a))
+		fuzz_tame_access(&a, d->table, model_table_bytes(&d->m));
 	d->vm->m->current_cpu = pick(r, 2);
-	guest_access(w, d->vm, &a);
+	fuzz_do_access(w, d->vm, &a);
 }
 
 /* Beside everything, or where something was. */
@@ -867,7 +911,7 @@ static void op_access_any(struct world *w, struct rng *r)
 		fuzz_draw_access(r, &a, BAR_GPA, BAR_SIZE);
 	fuzz_tame_access(&a, NOWHERE, 0);
 	w->vm[0]->m->current_cpu = pick(r, 2);
-	guest_access(w, w->vm[0], &a);
+	fuzz_do_access(w, w->vm[0], &a);
 }
 
 static void guest_store(struct world *w, struct fuzz_dev *d, u32 v, u32 field, u32 width, u64 val)
@@ -880,7 +924,10 @@ static void guest_store(struct world *w, struct fuzz_dev *d, u32 v, u32 field, u
 		.val = { val },
 	};
 
-	guest_access(w, d->vm, &a);
+	/* Memory of another's, whose fields lie elsewhere. */
+	if (d->table % ENTRY_SIZE && fuzz_slot_at(d->vm, a.gpa))
+		return;
+	fuzz_do_access(w, d->vm, &a);
 }
 
 /* As a driver does. */
@@ -915,6 +962,85 @@ static void op_mask(struct world *w, struct rng *r)
 		guest_store(w, d, v, ENTRY_DATA, 8, val << 32 | draw_data(r));
 	else
 		guest_store(w, d, v, ENTRY_CTRL, 1 << pick(r, 3), val);
+	/* And back, maybe before anybody has seen it. */
+	while (one_in(r, 4)) {
+		val = !val;
+		guest_store(w, d, v, ENTRY_CTRL, 4, val);
+	}
+}
+
+/* A vector with an eventfd, or one that has it now. */
+static struct fuzz_event *draw_bound(struct world *w, struct rng *r, struct fuzz_dev *d, u32 *v)
+{
+	struct fuzz_event *e = &w->event[pick(r, FUZZ_EVENTS)];
+	struct kvm_msix_bind args = { .count = 1 };
+	struct kvm_msix_vector *vector;
+	int err = 0;
+	u32 i;
+
+	for (i = 0; i < FUZZ_EVENTS; i++, e = &w->event[(e - w->event + 1) % FUZZ_EVENTS]) {
+		if (!e->vec || e->vec->dev != d)
+			continue;
+		*v = e->vec - d->vec;
+		return e;
+	}
+	args.first = draw_vector(r, d);
+	vector = fuzz_tight(0, sizeof(*vector));
+	*vector = (struct kvm_msix_vector) { e->fd, d->vec[args.first].gsi };
+	args.vectors = (uintptr_t)vector;
+	fuzz_log("bind: device %i, vector %u to eventfd %i", d->id, args.first, e->fd);
+	err = -fuzz_expect_bind(w, d, args.first, 1, vector, &e, &err);
+	fuzz_expect_errno("BIND", err, fuzz_call(r, d->fd, KVM_MSIX_BIND, &args));
+	*v = args.first;
+	return err ? NULL : e;
+}
+
+static void switch_on(struct world *w, struct rng *r, struct fuzz_dev *d)
+{
+	struct kvm_msix_control args = { .control = ENABLE };
+
+	fuzz_log("switch on: device %i", d->id);
+	fuzz_expect_control(w, d, ENABLE);
+	fuzz_expect_errno("CONTROL", 0, fuzz_call(r, d->fd, KVM_MSIX_CONTROL, &args));
+}
+
+/* What a driver and its device do all the time: an event while it is masked. */
+static void op_cycle(struct world *w, struct rng *r)
+{
+	struct fuzz_dev *d = draw_guest_dev(w, r);
+	struct fuzz_event *e;
+	u32 v;
+
+	if (!d)
+		return;
+	if (d->pages && !d->told && one_in(r, 2))
+		fuzz_locate_mapped(w, r, d);
+	e = draw_bound(w, r, d, &v);
+	if (!e || !in_reach(d->table, model_table_bytes(&d->m)))
+		return;
+	d->vm->m->current_cpu = pick(r, 2);
+	if (one_in(r, 2)) {
+		guest_store(w, d, v, ENTRY_DATA, 4, draw_data(r));
+		guest_store(w, d, v, ENTRY_ADDR_LO, 8, draw_address(r, d->vm));
+	}
+	if (!one_in(r, 4))
+		switch_on(w, r, d);
+	guest_store(w, d, v, ENTRY_CTRL, 4, 1);
+	signal_event(w, e, 1);
+	switch (pick(r, 12)) {
+	case 0:
+		fuzz_op_slot(w, r);
+		break;
+	case 1:
+		fuzz_op_poke(w, r);
+		break;
+	case 2:
+	case 3:
+		return;
+	}
+	guest_store(w, d, v, ENTRY_CTRL, 4, 0);
+	if (one_in(r, 4))
+		signal_event(w, e, 1);
 }
 
 /* All that the guest can read of a small function. */
@@ -928,11 +1054,11 @@ static void op_sweep(struct world *w, struct rng *r)
 		return;
 	for (at = 0; at < model_table_bytes(&d->m); at += 8) {
 		a.gpa = d->table + at;
-		guest_access(w, d->vm, &a);
+		fuzz_do_access(w, d->vm, &a);
 	}
 	a.gpa = d->pba;
 	if (in_reach(d->pba, model_pba_bytes(&d->m)))
-		guest_access(w, d->vm, &a);
+		fuzz_do_access(w, d->vm, &a);
 }
 
 /*
@@ -941,7 +1067,7 @@ static void op_sweep(struct world *w, struct rng *r)
 
 static void op_bad_ioctl(struct world *w, struct rng *r)
 {
-	struct fuzz_dev *d = draw_dev(w, r);
+	struct fuzz_dev *d = fuzz_draw_dev(w, r);
 	const char *what = fuzz_bad_ioctl(r, w->node, d ? d->fd : -1);
 
 	if (what)
@@ -958,7 +1084,7 @@ static void op_foreign(struct world *w, struct rng *r)
 {
 	struct kvm_msix_create create = { .size = sizeof(create), .nr_vectors = 1 };
 	struct kvm_msix_reset reset = { .size = sizeof(reset) };
-	struct fuzz_dev *d = draw_dev(w, r);
+	struct fuzz_dev *d = fuzz_draw_dev(w, r);
 	int status;
 	pid_t pid;
 
@@ -978,7 +1104,7 @@ static void op_foreign(struct world *w, struct rng *r)
 /* debugfs shows each vector. */
 static void op_debugfs(struct world *w, struct rng *r)
 {
-	struct fuzz_dev *d = draw_dev(w, r);
+	struct fuzz_dev *d = fuzz_draw_dev(w, r);
 	u32 lines = 0, nr, control;
 	char text[256];
 	FILE *f;
@@ -1032,6 +1158,12 @@ const struct fuzz_op fuzz_ops[] = {
 	{ "bad_ioctl", 8, op_bad_ioctl },
 	{ "foreign", 1, op_foreign },
 	{ "debugfs", 1, op_debugfs },
+	{ "map", 3, fuzz_op_map },
+	{ "slot", 3, fuzz_op_slot },
+	{ "poke", 3, fuzz_op_poke },
+	{ "grow", 1, fuzz_op_grow },
+	{ "rest", 3, fuzz_op_rest },
+	{ "cycle", 16, op_cycle },
 };
 
 const u32 fuzz_nr_ops = ARRAY_SIZE(fuzz_ops);

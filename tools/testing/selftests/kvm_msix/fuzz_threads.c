@@ -6,6 +6,7 @@
  * nothing may be left.
  */
 #include <pthread.h>
+#include <sys/mman.h>
 
 #include "fuzz.h"
 
@@ -14,12 +15,16 @@
 #define NR	66	/* vectors of each function */
 #define OTHERS	4	/* threads beside the vCPUs' */
 #define STRIDE	(BAR_SIZE / DEVS)
+#define FIRST_SLOT	2000
 
 static struct {
 	struct msix_vm *m;
 	int node;
 	int dev[DEVS];
 	int event[EVENTS];
+	u8 *area[DEVS];	/* a page of a function, or a hole */
+	bool can_map;
+	int zero;
 	bool stop;
 	u64 ops;
 } shared;
@@ -61,12 +66,112 @@ static void replace(int *slot, int fd)
 		close(old);
 }
 
-static void do_create(struct thread *t)
+static int create(struct rng *r)
 {
+	struct kvm_msix_create args = {
+		.flags = pick(r, 2),
+		.vm_fd = shared.m->vm->fd,
+		.nr_vectors = NR,
+	};
 	int fd;
 
-	if (!__msix_create(shared.m->vm->fd, NR, pick(&t->r, 2), &fd))
+	if (shared.can_map && one_in(r, 2)) {
+		args.flags |= KVM_MSIX_CREATE_MMAP | KVM_MSIX_CREATE_MMAP_PBA;
+		args.pba_offset = MAPPED_PBA;
+	}
+	return fuzz_ioctl(r, shared.node, KVM_MSIX_CREATE, &args, sizeof(args), &fd) ? -1 : fd;
+}
+
+static void do_create(struct thread *t)
+{
+	int fd = create(&t->r);
+
+	if (fd >= 0)
 		replace(&shared.dev[pick(&t->r, DEVS)], fd);
+}
+
+/*
+ * Guest memory: areas are mapped anew and slots go while the guest is in them,
+ * and LOCATE may come before or after either.
+ */
+
+static void make_hole(u32 i)
+{
+	shared.area[i] = mmap(shared.area[i], FUZZ_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS |
+			      (shared.area[i] ? MAP_FIXED : 0), -1, 0);
+	TEST_ASSERT(shared.area[i] != MAP_FAILED, "mmap: %s", strerror(errno));
+}
+
+/* The address is never free for anybody else. */
+static void map(u32 i, int dev)
+{
+	void *mem = mmap(NULL, FUZZ_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, dev, 0);
+
+	if (mem != MAP_FAILED && mremap(mem, FUZZ_PAGE, FUZZ_PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
+					shared.area[i]) == MAP_FAILED)
+		munmap(mem, FUZZ_PAGE);
+}
+
+static void do_map(struct thread *t)
+{
+	u32 i = pick(&t->r, DEVS);
+
+	if (one_in(&t->r, 4))
+		make_hole(i);
+	else
+		map(i, any_dev(t));
+}
+
+static void set_slot(u32 i, u64 gpa, u32 size)
+{
+	struct kvm_userspace_memory_region region = {
+		.slot = FIRST_SLOT + i,
+		.guest_phys_addr = gpa,
+		.memory_size = size,
+		.userspace_addr = (uintptr_t)shared.area[i],
+	};
+
+	__msix_ioctl(shared.m->vm->fd, KVM_SET_USER_MEMORY_REGION, &region);
+}
+
+static void do_slot(struct thread *t)
+{
+	set_slot(pick(&t->r, DEVS), BAR_GPA + pick(&t->r, DEVS) * STRIDE,
+		 one_in(&t->r, 2) ? 0 : FUZZ_PAGE);
+}
+
+static void no_slots(void)
+{
+	u32 i;
+
+	for (i = 0; i < DEVS; i++)
+		set_slot(i, 0, 0);
+}
+
+static void do_locate_mapped(struct thread *t)
+{
+	u32 i = pick(&t->r, DEVS);
+	struct kvm_msix_locate args = {
+		.flags = KVM_MSIX_LOCATE_TABLE | KVM_MSIX_LOCATE_PBA | KVM_MSIX_LOCATE_MAPPED,
+		.table_gpa = BAR_GPA + i * STRIDE,
+		.pba_gpa = BAR_GPA + i * STRIDE + MAPPED_PBA,
+	};
+	int dev = any_dev(t), ret;
+
+	if (!one_in(&t->r, 4)) {
+		map(i, dev);
+		set_slot(i, args.table_gpa, FUZZ_PAGE);
+	}
+	fuzz_ioctl(&t->r, dev, KVM_MSIX_LOCATE, &args, sizeof(args), &ret);
+}
+
+/* The VMM writes there itself, if it is no hole: zeroes unmask. */
+static void do_poke(struct thread *t)
+{
+	u8 *at = shared.area[pick(&t->r, DEVS)] + pick(&t->r, 4) * 16 + pick(&t->r, 4) * 4;
+
+	if (read(shared.zero, at, 4) < 0 && errno != EFAULT)
+		fuzz_fail("read: %s", strerror(errno));
 }
 
 static void do_locate(struct thread *t)
@@ -192,8 +297,21 @@ static void do_debugfs(struct thread *t)
 static void (*const kinds[])(struct thread *t) = {
 	do_create, do_locate, do_locate, do_bind, do_bind, do_bind, do_unbind, do_control,
 	do_control, do_control, do_reset, do_state, do_state, do_routing, do_irqfd, do_inject,
-	do_signal, do_signal, do_signal, do_signal, do_new_event, do_bad, do_debugfs,
+	do_signal, do_signal, do_signal, do_signal, do_new_event, do_bad, do_debugfs, do_map,
+	do_slot, do_locate_mapped, do_locate_mapped, do_locate_mapped, do_poke,
 };
+
+/* Until there is something for the VMM to do: a hole in guest memory is taken away. */
+static void run_until_exit(struct kvm_vcpu *vcpu)
+{
+	u32 tries;
+
+	for (tries = 0; __vcpu_run(vcpu); tries++) {
+		if (errno != EFAULT || tries == 100000)
+			fuzz_fail("KVM_RUN: %s", strerror(errno));
+		no_slots();
+	}
+}
 
 /* A vCPU's thread. What the kernel leaves to the VMM is answered; lazily bound. */
 static void run_vcpu(struct thread *t)
@@ -219,7 +337,7 @@ static void run_vcpu(struct thread *t)
 	memcpy(c->val, a.val, sizeof(c->val));
 	memcpy(c->buf, a.buf, sizeof(c->buf));
 	for (;;) {
-		vcpu_run(vcpu);
+		run_until_exit(vcpu);
 		if (vcpu->run->exit_reason != KVM_EXIT_MMIO)
 			break;
 		if (vcpu->run->mmio.is_write && one_in(&t->r, 2))
@@ -275,10 +393,22 @@ static void check_alive(void)
 	msix_state_free(s);
 }
 
+static bool books_agree(void)
+{
+	return kvm_msix_counter("events") - kvm_msix_counter("latched") -
+	       kvm_msix_counter("coalesced") + kvm_msix_counter("kicks") ==
+	       kvm_msix_counter("delivered") + kvm_msix_counter("dropped");
+}
+
+/* A watch that goes on may still send. */
 static void check_books(void)
 {
+	u32 tries;
+
 	if (!kvm_msix_has_counters())
 		return;
+	for (tries = 0; tries < 1000 && !books_agree(); tries++)
+		usleep(10000);
 	EXPECT_SAME("events - latched - coalesced + kicks",
 		    kvm_msix_counter("events") - kvm_msix_counter("latched") -
 		    kvm_msix_counter("coalesced") + kvm_msix_counter("kicks"),
@@ -288,6 +418,7 @@ static void check_books(void)
 u64 fuzz_threads(u64 seed, u32 seconds)
 {
 	struct thread t[2 + OTHERS] = {};
+	struct rng r = { .state = seed };
 	u64 ops = 0;
 	u32 i;
 
@@ -298,8 +429,13 @@ u64 fuzz_threads(u64 seed, u32 seconds)
 	msix_vcpu_run(shared.m, 0);
 	msix_vcpu_run(shared.m, 1);
 	shared.node = msix_open();
-	for (i = 0; i < DEVS; i++)
-		TEST_ASSERT(!__msix_create(shared.m->vm->fd, NR, i % 2, &shared.dev[i]), "CREATE");
+	shared.zero = open("/dev/zero", O_RDONLY);
+	shared.can_map = msix_can_map();
+	for (i = 0; i < DEVS; i++) {
+		make_hole(i);
+		shared.dev[i] = create(&r);
+		TEST_ASSERT(shared.dev[i] >= 0, "CREATE");
+	}
 	for (i = 0; i < EVENTS; i++)
 		shared.event[i] = event_create();
 
@@ -315,13 +451,17 @@ u64 fuzz_threads(u64 seed, u32 seconds)
 		ops += t[i].ops;
 	}
 
+	no_slots();
 	check_books();
-	for (i = 0; i < DEVS; i++)
+	for (i = 0; i < DEVS; i++) {
 		replace(&shared.dev[i], -1);
+		munmap(shared.area[i], FUZZ_PAGE);
+	}
 	for (i = 0; i < EVENTS; i++)
 		replace(&shared.event[i], -1);
 	check_alive();
 	EXPECT_SAME("functions left in debugfs", 0, debugfs_entries("kvm_msix", getpid()));
+	close(shared.zero);
 	close(shared.node);
 	msix_vm_free(shared.m);
 	return ops;

@@ -10,7 +10,6 @@
 
 #include "fuzz.h"
 
-#define PAGE		4096u
 #define IOAPIC_GPA	0xfec00000ull
 #define IOAPIC_SIZE	0x100
 
@@ -47,10 +46,9 @@ static void expect_irq(struct world *w, enum fuzz_message message, u32 cpu, u32 
 		w->unsure = true;
 }
 
-static void expect_send(struct world *w, struct fuzz_dev *d, u32 v)
+static void expect_message(struct world *w, struct fuzz_dev *d, u32 v, u64 address, u32 data)
 {
-	u64 address = model_address(&d->m, v);
-	u32 data = model_data(&d->m, v), cpu = 0;
+	u32 cpu = 0;
 	enum fuzz_message message = fuzz_classify(d->vm, address, data, &cpu);
 
 	fuzz_log("    vector %u sends %#llx %#x", v, (unsigned long long)address, data);
@@ -62,6 +60,28 @@ static void expect_send(struct world *w, struct fuzz_dev *d, u32 v)
 		d->unsure++;
 	if (d->vm->m)
 		expect_irq(w, message, cpu, data);
+}
+
+static void expect_send(struct world *w, struct fuzz_dev *d, u32 v)
+{
+	expect_message(w, d, v, model_address(&d->m, v), model_data(&d->m, v));
+}
+
+void fuzz_expect_kick(struct world *w, struct fuzz_dev *d, u32 v, const struct fuzz_late *late)
+{
+	d->stat[STAT_KICKS]++;
+	fuzz_picture(d, v);
+	/* What was written before is seen by now, or was already. */
+	if (!late && fuzz_take_late(d, v))
+		late = &d->late[v];
+	if (!late) {
+		expect_send(w, d, v);
+	} else if (!late->unsure) {
+		expect_message(w, d, v, late->address, late->data);
+	} else {
+		d->unsure++;
+		w->unsure = true;
+	}
 }
 
 /*
@@ -171,6 +191,7 @@ void fuzz_expect_event(struct world *w, struct fuzz_vec *vec)
 		break;
 	case MODEL_LATCHED:
 		d->stat[STAT_LATCHED]++;
+		fuzz_picture(d, vec - d->vec);
 		break;
 	case MODEL_COALESCED:
 		d->stat[STAT_COALESCED]++;
@@ -209,18 +230,17 @@ void fuzz_expect_control(struct world *w, struct fuzz_dev *d, u16 control)
 
 	d->m.enabled = control & ENABLE;
 	d->m.function_masked = control & FUNCTION_MASK;
-	for (v = 0; v < d->m.nr; v++) {
-		if (!model_settle(&d->m, v))
-			continue;
-		d->stat[STAT_KICKS]++;
-		expect_send(w, d, v);
-	}
+	for (v = 0; v < d->m.nr; v++)
+		if (model_settle(&d->m, v))
+			fuzz_expect_kick(w, d, v, NULL);
 	fuzz_sync_routes(d, 0, d->m.nr);
+	fuzz_looked(d);
 }
 
 void fuzz_expect_reset(struct world *w, struct fuzz_dev *d)
 {
 	model_reset(&d->m, d->m.nr);
+	fuzz_picture_all(d);
 	fuzz_expect_control(w, d, 0);
 }
 
@@ -245,10 +265,8 @@ static bool table_write(struct world *w, struct fuzz_dev *d, u32 offset, u32 len
 	d->stat[STAT_WRITES]++;
 	change = model_write(&d->m, offset, len, val);
 	d->stat[STAT_MASK_CHANGES] += change.mask;
-	if (change.sent) {
-		d->stat[STAT_KICKS]++;
-		expect_send(w, d, v);
-	}
+	if (change.sent)
+		fuzz_expect_kick(w, d, v, NULL);
 	if (change.mask || change.message || change.sent)
 		sync_route(d, v);
 	return !(d->flags & KVM_MSIX_CREATE_LAZY && change.mask && !model_masked(&d->m, v) &&
@@ -285,7 +303,7 @@ static bool pba_read_bits(struct fuzz_dev *d, u32 offset, u32 len, u64 *val)
 		if (d->flags & KVM_MSIX_CREATE_LAZY && !fuzz_vec_bound(&d->vec[v]))
 			return false;
 	d->stat[STAT_READS]++;
-	*val = model_pba_read(&d->m, offset, len);
+	*val = fuzz_pba_read(d, offset, len);
 	return true;
 }
 
@@ -339,8 +357,9 @@ static void expect_exits(struct world *w, bool write, u64 gpa, u32 len, const u8
 }
 
 /*
- * One memory operand. KVM splits it where the page ends, and each part by 8
- * bytes, up to the first that nobody answers: from there on, the VMM gets it.
+ * One memory operand. KVM splits it where the page ends, and each part that is
+ * not memory by 8 bytes, up to the first that nobody answers: from there on, the
+ * VMM gets it.
  *
  * Returns whether the value read is known: where both have a part in it, KVM
  * does not put them together.
@@ -349,10 +368,17 @@ static bool operand(struct world *w, struct fuzz_vm *vm, bool write, u64 gpa, u3
 {
 	struct { u64 gpa; u32 len; u8 *bytes; } rest[2];
 	u32 nr = 0, part, done, n, answered = 0, all = len, i;
+	const struct fuzz_slot *slot;
 	u64 val;
 
 	for (; len; gpa += part, bytes += part, len -= part) {
-		part = PAGE - gpa % PAGE < len ? PAGE - gpa % PAGE : len;
+		part = FUZZ_PAGE - gpa % FUZZ_PAGE < len ? FUZZ_PAGE - gpa % FUZZ_PAGE : len;
+		slot = fuzz_slot_at(vm, gpa);
+		if (slot && !(write && slot->read_only)) {
+			fuzz_memory_access(w, vm, write, gpa, part, bytes);
+			answered += part;
+			continue;
+		}
 		for (done = 0; done < part; done += n) {
 			n = part - done < 8 ? part - done : 8;
 			val = ~0ull;
@@ -471,7 +497,7 @@ static bool bad_range(bool present, u64 gpa, u32 size)
 }
 
 /* What the arguments alone are worth, 0 or -errno; the rest is fuzz_occupied(). */
-int fuzz_expect_locate(struct fuzz_dev *d, u32 flags, u64 table, u64 pba)
+int fuzz_expect_locate(struct world *w, struct fuzz_dev *d, u32 flags, u64 table, u64 pba)
 {
 	u32 table_size = model_table_bytes(&d->m), pba_size = model_pba_bytes(&d->m);
 	bool with_table = flags & KVM_MSIX_LOCATE_TABLE, with_pba = flags & KVM_MSIX_LOCATE_PBA;
@@ -480,7 +506,7 @@ int fuzz_expect_locate(struct fuzz_dev *d, u32 flags, u64 table, u64 pba)
 		return -EINVAL;
 	if (with_table && with_pba && overlap(table, table_size, pba, pba_size))
 		return -EINVAL;
-	return 0;
+	return flags & KVM_MSIX_LOCATE_MAPPED ? fuzz_expect_mapped(w, d, flags, table, pba) : 0;
 }
 
 static int expect_hook(struct fuzz_vec *vec, struct fuzz_event *e, struct fuzz_vec **claimed)
@@ -567,6 +593,7 @@ int fuzz_expect_bind(struct world *w, struct fuzz_dev *d, u32 first, u32 count,
 		vec->gsi = vectors[i].gsi;
 		sync_route(d, first + i);
 	}
+	fuzz_looked(d);
 	return 0;
 }
 
@@ -644,6 +671,7 @@ struct world *fuzz_world_new(int vm_kind, struct rng *r)
 	TEST_ASSERT(w, "calloc");
 	w->node = msix_open();
 	w->can_map = msix_can_map();
+	fuzz_areas_init(w);
 	w->vm[0] = vm_kept(vm_kind);
 	w->vm[1] = vm_new(2 + pick(r, 2));
 	w->vm[0]->m->mmio_answer = rnd(r);
@@ -659,13 +687,20 @@ struct world *fuzz_world_new(int vm_kind, struct rng *r)
 	return w;
 }
 
-void fuzz_dev_close(struct world *w, u32 i)
+/* Either of fd and mappings holds the function. */
+void fuzz_dev_close(struct world *w, u32 i, bool fd_first)
 {
 	struct fuzz_dev *d = w->dev[i];
 	struct fuzz_vec *vec;
 	u32 v;
 
-	close(d->fd);
+	if (fd_first)
+		close(d->fd);
+	if (fd_first && fuzz_mapped(w, d) && d->stats_fd >= 0)
+		fuzz_stat(d, STAT_EVENTS);
+	fuzz_unmap_dev(w, d);
+	if (!fd_first)
+		close(d->fd);
 	if (d->stats_fd >= 0)
 		close(d->stats_fd);
 	for (v = 0; v < d->m.nr; v++) {
@@ -678,6 +713,7 @@ void fuzz_dev_close(struct world *w, u32 i)
 		if (vec->gsi < d->vm->nr_routes)
 			d->vm->route[vec->gsi].kind = ROUTE_NONE;
 	}
+	free(d->rest);
 	free(d);
 	w->dev[i] = NULL;
 }
@@ -689,7 +725,9 @@ void fuzz_world_free(struct world *w)
 
 	for (i = 0; i < FUZZ_DEVS; i++)
 		if (w->dev[i])
-			fuzz_dev_close(w, i);
+			fuzz_dev_close(w, i, i & 1);
+	for (i = 0; i < FUZZ_SLOTS; i++)
+		fuzz_set_slot(w, w->vm[0], i, NULL);
 	for (i = 0; i < FUZZ_BELLS; i++) {
 		bell = &w->vm[0]->bell[i];
 		if (bell->event)
@@ -745,15 +783,12 @@ static const char *const stat_names[NR_STATS] = {
 	"delivered", "dropped",
 };
 
-static void compare_stats(struct fuzz_dev *d)
+static void read_stats(const struct fuzz_dev *d, u64 *seen)
 {
-	u64 seen[NR_STATS];
 	char text[512], *at = text;
 	ssize_t len;
 	u32 i;
 
-	if (d->stats_fd < 0)
-		return;
 	len = pread(d->stats_fd, text, sizeof(text) - 1, 0);
 	if (len <= 0)
 		fuzz_fail("counters: %s", strerror(errno));
@@ -764,6 +799,29 @@ static void compare_stats(struct fuzz_dev *d)
 		seen[i] = strtoull(at + strlen(stat_names[i]), &at, 10);
 		at++;
 	}
+}
+
+u64 fuzz_stat(const struct fuzz_dev *d, enum fuzz_stat stat)
+{
+	u64 seen[NR_STATS];
+
+	read_stats(d, seen);
+	return seen[stat];
+}
+
+static void compare_stats(struct fuzz_dev *d)
+{
+	u64 seen[NR_STATS];
+	u32 i;
+
+	if (d->stats_fd < 0)
+		return;
+	read_stats(d, seen);
+	/* Whether the pages are watched is not always known. */
+	if (seen[STAT_WRITES] > d->stat[STAT_WRITES] &&
+	    seen[STAT_WRITES] - d->stat[STAT_WRITES] <= d->maybe_writes)
+		d->stat[STAT_WRITES] = seen[STAT_WRITES];
+	d->maybe_writes = 0;
 	for (i = 0; i < STAT_DELIVERED; i++)
 		EXPECT_SAME(stat_names[i], d->stat[i], seen[i]);
 	EXPECT_SAME("delivered and dropped",
@@ -904,6 +962,7 @@ void fuzz_compare(struct world *w)
 {
 	u32 i;
 
+	fuzz_settle(w);
 	flush_irqfd(w);
 	compare_exits(w);
 	compare_irqs(w);
@@ -914,6 +973,7 @@ void fuzz_compare(struct world *w)
 		compare_stats(w->dev[i]);
 		compare_state(w->dev[i]);
 	}
+	fuzz_compare_areas(w);
 	memset(w->sent, 0, sizeof(w->sent));
 	w->unsure = false;
 	w->by_guest = false;

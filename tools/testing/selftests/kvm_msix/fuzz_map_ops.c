@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What can happen to tables that are guest memory: see fuzz_mapped.c.
+ */
+#include <sys/mman.h>
+
+#include "fuzz.h"
+
+/* Within a page, and in ways that cannot be. */
+void fuzz_draw_layout(struct rng *r, struct kvm_msix_create *args)
+{
+	u32 table_size = args->nr_vectors * ENTRY_SIZE, pba_size = msix_pba_size(args->nr_vectors);
+	u32 end;
+
+	args->flags |= KVM_MSIX_CREATE_MMAP;
+	if (!one_in(r, 3))
+		args->table_offset = pick(r, 256) * ENTRY_SIZE;
+	end = args->table_offset + table_size;
+	if (one_in(r, 2)) {
+		args->flags |= KVM_MSIX_CREATE_MMAP_PBA;
+		switch (pick(r, 4)) {
+		case 0:
+			args->pba_offset = end;
+			break;
+		case 1:
+			args->pba_offset = args->table_offset - pba_size;
+			break;
+		case 2:
+			args->pba_offset = -(-end & -FUZZ_PAGE) - pba_size;
+			break;
+		default:
+			args->pba_offset = pick(r, 512) * 8;
+		}
+		if (one_in(r, 12))
+			args->pba_offset += one_in(r, 2) ? 8 : -8;
+	}
+	if (!one_in(r, 16))
+		return;
+	switch (pick(r, 5)) {
+	case 0:
+		args->flags &= ~KVM_MSIX_CREATE_MMAP;
+		break;
+	case 1:
+		args->flags ^= KVM_MSIX_CREATE_MMAP_PBA;
+		break;
+	case 2:
+		args->table_offset += one_in(r, 2) ? 8 : FUZZ_PAGE;
+		break;
+	case 3:
+		args->pba_offset += 1 + pick(r, 7);
+		break;
+	default:
+		args->table_offset = -ENTRY_SIZE;
+	}
+}
+
+int fuzz_expect_layout(const struct kvm_msix_create *args)
+{
+	u64 table = args->table_offset, pba = args->pba_offset;
+	u64 table_end = table + args->nr_vectors * ENTRY_SIZE;
+	u64 pba_end = pba + msix_pba_size(args->nr_vectors);
+	bool map = args->flags & KVM_MSIX_CREATE_MMAP;
+	bool map_pba = args->flags & KVM_MSIX_CREATE_MMAP_PBA;
+
+	if ((!map && (map_pba || table)) || (!map_pba && pba))
+		return -EINVAL;
+	if (table % ENTRY_SIZE || table >= FUZZ_PAGE || pba % 8)
+		return -EINVAL;
+	if (!map_pba)
+		return 0;
+	if (pba < table_end && table < pba_end)
+		return -EINVAL;
+	return pba_end > (table_end + FUZZ_PAGE - 1) / FUZZ_PAGE * FUZZ_PAGE ? -EINVAL : 0;
+}
+
+/* Where all of it is mapped, or now is. */
+static u32 map_all(struct world *w, struct rng *r, struct fuzz_dev *d)
+{
+	struct fuzz_area *area;
+	u32 i;
+
+	for (i = 0; i < FUZZ_AREAS; i++) {
+		area = &w->area[i];
+		if (area->dev == d && area->pages == d->pages && area->writable)
+			return i;
+	}
+	for (i = 0; i < FUZZ_AREAS && w->area[i].dev; i++)
+		;
+	if (i == FUZZ_AREAS)
+		i = pick(r, FUZZ_AREAS);
+	EXPECT_SAME("mmap", 0, fuzz_map(w, i, d, 0, d->pages, PROT_READ | PROT_WRITE, MAP_SHARED));
+	return i;
+}
+
+static u64 draw_page(struct rng *r, u32 pages)
+{
+	return BAR_GPA + pick(r, BAR_SIZE / FUZZ_PAGE - pages + 1) * FUZZ_PAGE;
+}
+
+/* The slot that has the area, or has it now; NULL: there is no room. */
+static const struct fuzz_slot *slot_of(struct world *w, struct rng *r, struct fuzz_vm *vm,
+				       u32 area)
+{
+	struct fuzz_slot slot = { .pages = w->area[area].pages, .area = area }, *at;
+	u32 i;
+
+	for (i = 0; i < FUZZ_SLOTS; i++) {
+		at = &vm->slot[i];
+		if (at->pages == slot.pages && at->area == area && !at->first && !at->read_only)
+			return at;
+	}
+	for (i = 0; i < FUZZ_SLOTS && vm->slot[i].pages; i++)
+		;
+	if (i == FUZZ_SLOTS)
+		i = pick(r, FUZZ_SLOTS);
+	slot.gpa = draw_page(r, slot.pages);
+	fuzz_set_slot(w, vm, i, NULL);
+	if (!fuzz_slot_free(vm, slot.gpa, slot.pages))
+		return NULL;
+	fuzz_set_slot(w, vm, i, &slot);
+	return &vm->slot[i];
+}
+
+void fuzz_locate_mapped(struct world *w, struct rng *r, struct fuzz_dev *d)
+{
+	struct kvm_msix_locate args = {
+		.flags = KVM_MSIX_LOCATE_TABLE | KVM_MSIX_LOCATE_MAPPED,
+	};
+	const struct fuzz_slot *slot;
+
+	if (d->vm->fd < 0)
+		return;
+	slot = slot_of(w, r, d->vm, map_all(w, r, d));
+	if (!slot)
+		return;
+	args.table_gpa = slot->gpa + d->table_offset;
+	if (!one_in(r, 4)) {
+		args.flags |= KVM_MSIX_LOCATE_PBA;
+		args.pba_gpa = d->flags & KVM_MSIX_CREATE_MMAP_PBA ?
+			       slot->gpa + d->pba_offset : draw_page(r, 1) + pick(r, 500) * 8;
+	}
+	if (one_in(r, 8)) {
+		switch (pick(r, 4)) {
+		case 0:
+			args.table_gpa += one_in(r, 2) ? ENTRY_SIZE : 8;
+			break;
+		case 1:
+			args.table_gpa += one_in(r, 2) ? FUZZ_PAGE : -FUZZ_PAGE;
+			break;
+		case 2:
+			args.pba_gpa += one_in(r, 2) ? 8 : -8;
+			break;
+		default:
+			args.flags ^= 1u << pick(r, 3);
+		}
+	}
+	fuzz_locate(w, r, d, &args);
+}
+
+/* A mapping comes, or goes. */
+void fuzz_op_map(struct world *w, struct rng *r)
+{
+	struct fuzz_dev *d = fuzz_draw_dev(w, r);
+	u32 area = pick(r, FUZZ_AREAS), first = 0, pages;
+	int want = 0, flags = MAP_SHARED, prot = PROT_READ;
+
+	if (!d)
+		return;
+	if (w->area[area].dev && !one_in(r, 3)) {
+		fuzz_map(w, area, NULL, 0, 0, 0, 0);
+		return;
+	}
+	if (d->pages && one_in(r, 3))
+		first = pick(r, d->pages + 1);
+	pages = first < d->pages ? d->pages - first : 1;
+	if (one_in(r, 3))
+		pages = 1 + pick(r, FUZZ_AREA_PAGES);
+	if (!one_in(r, 6))
+		prot |= PROT_WRITE;
+	if (one_in(r, 8))
+		flags = MAP_PRIVATE;
+	if (!d->pages)
+		want = ENODEV;
+	else if (flags == MAP_PRIVATE || first + pages > d->pages)
+		want = EINVAL;
+	fuzz_expect_errno("mmap", want, fuzz_map(w, area, d, first, pages, prot, flags));
+}
+
+/* Guest memory comes, or goes, whatever the functions are told. */
+void fuzz_op_slot(struct world *w, struct rng *r)
+{
+	struct fuzz_slot slot = { .area = pick(r, FUZZ_AREAS), .read_only = one_in(r, 6) };
+	struct fuzz_vm *vm = w->vm[one_in(r, 8)];
+	u32 i = pick(r, FUZZ_SLOTS);
+	struct fuzz_slot old = vm->slot[i];
+
+	if (vm->fd < 0)
+		return;
+	if (old.pages) {
+		fuzz_set_slot(w, vm, i, NULL);
+		/* Away and back. */
+		if (one_in(r, 2))
+			fuzz_set_slot(w, vm, i, &old);
+		return;
+	}
+	if (one_in(r, 4))
+		slot.first = pick(r, FUZZ_AREA_PAGES);
+	slot.pages = 1 + pick(r, FUZZ_AREA_PAGES - slot.first);
+	if (!one_in(r, 4) && w->area[slot.area].pages > slot.first)
+		slot.pages = w->area[slot.area].pages - slot.first;
+	slot.gpa = draw_page(r, slot.pages);
+	if (fuzz_slot_free(vm, slot.gpa, slot.pages))
+		fuzz_set_slot(w, vm, i, &slot);
+}
+
+/* The VMM writes to the memory itself: one field of an entry. */
+void fuzz_op_poke(struct world *w, struct rng *r)
+{
+	u32 field = pick(r, 4) * 4, first = pick(r, FUZZ_AREAS), i, v, at, val;
+	struct fuzz_area *area;
+	struct fuzz_dev *d;
+
+	for (i = 0; i < FUZZ_AREAS; i++) {
+		area = &w->area[(first + i) % FUZZ_AREAS];
+		if (area->dev && area->writable)
+			break;
+	}
+	if (i == FUZZ_AREAS)
+		return;
+	d = area->dev;
+	v = pick(r, one_in(r, 4) || d->m.nr < 4 ? d->m.nr : 4);
+	/* One that waits. */
+	for (i = 0; i < d->m.nr && one_in(r, 2) && !d->m.vector[v].pending; i++)
+		v = (v + 1) % d->m.nr;
+	if (d->m.vector[v].pending)
+		field = ENTRY_CTRL;
+	at = d->table_offset + v * ENTRY_SIZE + field;
+	if (at / FUZZ_PAGE < area->first || at / FUZZ_PAGE - area->first >= area->pages)
+		return;
+	val = field == ENTRY_CTRL ? pick(r, 2) :
+	      field == ENTRY_DATA ? fuzz_tame_data(0x20 + pick(r, 0xe0)) :
+	      field == ENTRY_ADDR_LO ? MSI_ADDR(pick(r, 2)) : 0;
+	fuzz_log("poke: device %i, byte %#x: %#x", d->id, at, val);
+	WRITE_ONCE(*(u32 *)(area->mem + at - area->first * FUZZ_PAGE), val);
+	fuzz_poke(w, d, at, 4, (u8 *)&val);
+}
+
+/* A mapping that grows has nothing where the function ends. */
+void fuzz_op_grow(struct world *w, struct rng *r)
+{
+	struct fuzz_dev *d = fuzz_draw_dev(w, r);
+	size_t size;
+	int pipes[2];
+	u8 *mem;
+
+	if (!d || !d->pages)
+		return;
+	fuzz_log("grow: device %i", d->id);
+	size = d->pages * FUZZ_PAGE;
+	mem = mmap(NULL, size, PROT_READ, MAP_SHARED, d->fd, 0);
+	TEST_ASSERT(mem != MAP_FAILED, "mmap: %s", strerror(errno));
+	mem = mremap(mem, size, size + FUZZ_PAGE, MREMAP_MAYMOVE);
+	TEST_ASSERT(mem != MAP_FAILED && !pipe(pipes), "mremap, pipe: %s", strerror(errno));
+	EXPECT_SAME("last byte", 1, write(pipes[1], mem + size - 1, 1));
+	EXPECT_SAME("byte behind", -1, write(pipes[1], mem + size, 1));
+	EXPECT_SAME("errno", EFAULT, errno);
+	close(pipes[0]);
+	close(pipes[1]);
+	munmap(mem, size + FUZZ_PAGE);
+}
+
+#define REST_MS	20000
+
+/* Where nothing is pending and no GSI bound, nobody watches after a while. */
+void fuzz_op_rest(struct world *w, struct rng *r)
+{
+	struct access a = { .insn = INSN_OR, .width = 4, .count = 1 };
+	u32 i, tries, first = pick(r, FUZZ_DEVS);
+	struct fuzz_dev *d = NULL;
+	u64 before;
+
+	for (i = 0; i < FUZZ_DEVS && !(d && d->told && d->vm->m && !fuzz_needs_watch(d)); i++)
+		d = w->dev[(first + i) % FUZZ_DEVS];
+	if (!d || !d->told || !d->vm->m || fuzz_needs_watch(d) || d->stats_fd < 0)
+		return;
+	fuzz_log("rest: device %i", d->id);
+	a.gpa = d->table + (d->m.nr - 1) * ENTRY_SIZE + ENTRY_CTRL;
+	for (tries = 0; tries < REST_MS / 10; tries++) {
+		before = fuzz_stat(d, STAT_WRITES);
+		fuzz_do_access(w, d->vm, &a);
+		if (fuzz_stat(d, STAT_WRITES) == before)
+			return;
+		usleep(10000);
+	}
+	fuzz_fail("device %i is still watched", d->id);
+}
