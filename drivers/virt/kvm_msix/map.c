@@ -12,7 +12,9 @@
 #include "kvm_msix.h"
 
 /**
- * kvm_msix_can_mmap - Is there a mapping to be had in this kernel, on this machine?
+ * kvm_msix_can_mmap - May a function be made with a mapping?
+ *
+ * Return: whether this kernel and this machine have what it takes.
  */
 bool kvm_msix_can_mmap(void)
 {
@@ -63,6 +65,7 @@ int kvm_msix_mmap(struct file *file, struct vm_area_struct *vma)
  * @i: which page of the mapping it is to be
  *
  * Context: may sleep; takes mmap_lock.
+ * Return: true if it is.
  */
 bool kvm_msix_is_mapped(struct kvm_msix_device *dev, gfn_t gfn, u32 i)
 {
