@@ -301,16 +301,32 @@ static void (*const kinds[])(struct thread *t) = {
 	do_slot, do_locate_mapped, do_locate_mapped, do_locate_mapped, do_poke,
 };
 
+/*
+ * KVM gives up a locked instruction that it emulates, as the page was not memory
+ * or was tracked, if memory that is a hole is there when it gets to its write.
+ */
+static bool locked_into_hole(const struct kvm_run *run, u32 insn)
+{
+	return run->exit_reason == KVM_EXIT_INTERNAL_ERROR &&
+	       run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION &&
+	       (insn == INSN_LOCK_OR || insn == INSN_XCHG);
+}
+
 /* Until there is something for the VMM to do: a hole in guest memory is taken away. */
-static void run_until_exit(struct kvm_vcpu *vcpu)
+static void run_until_exit(struct kvm_vcpu *vcpu, u32 insn)
 {
 	u32 tries;
 
-	for (tries = 0; __vcpu_run(vcpu); tries++) {
-		if (errno != EFAULT || tries == 100000)
-			fuzz_fail("KVM_RUN: %s", strerror(errno));
+	for (tries = 0; tries < 100000; tries++) {
+		if (!__vcpu_run(vcpu)) {
+			if (!locked_into_hole(vcpu->run, insn))
+				return;
+		} else if (errno != EFAULT) {
+			break;
+		}
 		no_slots();
 	}
+	fuzz_fail("KVM_RUN: %s, after %u holes", strerror(errno), tries);
 }
 
 /* A vCPU's thread. What the kernel leaves to the VMM is answered; lazily bound. */
@@ -337,15 +353,16 @@ static void run_vcpu(struct thread *t)
 	memcpy(c->val, a.val, sizeof(c->val));
 	memcpy(c->buf, a.buf, sizeof(c->buf));
 	for (;;) {
-		run_until_exit(vcpu);
+		run_until_exit(vcpu, a.insn);
 		if (vcpu->run->exit_reason != KVM_EXIT_MMIO)
 			break;
 		if (vcpu->run->mmio.is_write && one_in(&t->r, 2))
 			do_bind(t);
 	}
 	if (get_ucall(vcpu, &uc) != UCALL_SYNC)
-		fuzz_fail("a vCPU has stopped: exit reason %u (%s)", vcpu->run->exit_reason,
-			  exit_reason_str(vcpu->run->exit_reason));
+		fuzz_fail("a vCPU has stopped in instruction %u: exit reason %u (%s), %u",
+			  a.insn, vcpu->run->exit_reason,
+			  exit_reason_str(vcpu->run->exit_reason), vcpu->run->internal.suberror);
 }
 
 static void *run_thread(void *arg)
