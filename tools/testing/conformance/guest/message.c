@@ -160,6 +160,23 @@ static void store_16_bytes(void)
 	expect("Vector Control", 0, entry_read(0, CONTROL));
 }
 
+/* Vector 0 is unmasked for the first time since Enable was set. */
+static void store_16_bytes_across(void)
+{
+	u32 entries[12];
+
+	new_entries(entries);
+	entries[4] = MSI_ADDRESS | 0xff << 12;
+	set_message_control(0);
+	set_message_control(MSIX_ENABLE);
+	wr128(entry_at(0) + DATA, entries + 2);
+	expect("address of the next entry", entries[4], entry_read(1, ADDRESS));
+	expect("data", entries[2], entry_read(0, DATA));
+	expect("Vector Control", 0, entry_read(0, CONTROL));
+	raise(0);
+	expect_one("interrupts with the new data", 10);
+}
+
 static void try_message(u32 address, u32 data)
 {
 	set_message(0, address, data);
@@ -273,6 +290,8 @@ const struct point message_points[] = {
 	  copy_bytes },
 	{ "20.4 a store of 16 bytes sends the whole new message", EVENTS,
 	  store_16_bytes },
+	{ "20.5 a store of 16 bytes across two entries stores all of them (choice)",
+	  EVENTS | TWO_VECTORS, store_16_bytes_across },
 	{ "21.1 message: physical destination", EVENTS, physical },
 	{ "21.2 message: logical destination, flat", EVENTS, logical },
 	{ "21.3 message: lowest priority", EVENTS, lowest_priority },
