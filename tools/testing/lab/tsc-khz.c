@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Print this machine's TSC frequency in kHz. QEMU's TCG hands the TSC on as it is, so it is the lab's, too, and the lab's
- * kernel need not measure it: on a busy machine, against an emulated timer, it comes out several times too small.
+ * Print this machine's TSC frequency in kHz. QEMU's TCG hands the TSC on as it
+ * is, so it is the lab's, too, and the lab's kernel need not measure it: on a
+ * busy machine, against an emulated timer, it comes out several times too small.
  */
 #include <stdint.h>
 #include <stdio.h>
