@@ -35,11 +35,12 @@ static struct moment now(void)
 
 int main(void)
 {
-	struct moment start = now(), end;
+	const struct timespec pause = { .tv_nsec = 50000000 };
+	struct moment start, end;
 
-	do {
-		end = now();
-	} while (end.ns - start.ns < 50000000);
+	start = now();
+	nanosleep(&pause, NULL);
+	end = now();
 	printf("%.0f\n", (end.tsc - start.tsc) * 1e6 / (end.ns - start.ns));
 	return 0;
 }
