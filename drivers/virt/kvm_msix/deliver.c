@@ -251,19 +251,17 @@ static __always_inline void event_locked(struct kvm_msix_vec *vec)
 	}
 }
 
-/* Interrupts are off: the eventfd's wait queue is locked. */
+/* The lock of the eventfd's wait queue is held, which was taken irqs off. */
 static __always_inline void event(struct kvm_msix_vec *vec)
 {
-	lockdep_assert_irqs_disabled();
-
 	spin_lock(&vec->lock);
 	event_locked(vec);
 	spin_unlock(&vec->lock);
 }
 
 /*
- * Called with the eventfd's wqh->lock held and interrupts disabled, from
- * whatever context signals.
+ * Called with the eventfd's wqh->lock held, from whatever context signals: with
+ * interrupts disabled, but on PREEMPT_RT.
  */
 static int wakeup(wait_queue_entry_t *wait, unsigned int mode, int sync,
 		  void *key)
