@@ -48,9 +48,13 @@ static void cancel(struct kvm_msix_vec *vec, struct kvm_msix_hook *hook)
 static void commit(struct kvm_msix_vec *vec, struct kvm_msix_hook *hook)
 {
 	struct kvm_msix_device *dev = vec->dev;
+	bool bound = hook || vec->next_gsi != KVM_MSIX_NO_GSI;
 	u32 v = vec->index;
 
-	assign_bit(v, dev->bound, hook || vec->next_gsi != KVM_MSIX_NO_GSI);
+	WRITE_ONCE(dev->nr_bound,
+		   dev->nr_bound + bound - test_bit(v, dev->bound));
+	assign_bit(v, dev->bound, bound);
+	kvm_msix_watch_bound(vec);
 	trace_kvm_msix_bind(dev->id, v, hook, vec->next_gsi);
 	if (hook == vec->hook)
 		return;

@@ -21,7 +21,8 @@ static const struct {
 } stats[] = {
 	STAT(reads), STAT(writes), STAT(rejected), STAT(mask_changes),
 	STAT(events), STAT(latched), STAT(coalesced), STAT(kicks),
-	STAT(delivered), STAT(dropped), STAT(watches),
+	STAT(delivered), STAT(dropped), STAT(protected), STAT(faults),
+	STAT(told),
 };
 
 static int stats_show(struct seq_file *m, void *unused)

@@ -206,7 +206,6 @@ void kvm_msix_kick_locked(struct kvm_msix_vec *vec,
 {
 	this_cpu_inc(vec->dev->stats->kicks);
 	send(vec, entry);
-	kvm_msix_watch_released(vec->dev);
 }
 
 /**
@@ -242,7 +241,8 @@ static __always_inline void event_locked(struct kvm_msix_vec *vec)
 	case KVM_MSIX_EVENT_LATCHED:
 		this_cpu_inc(dev->stats->latched);
 		trace_kvm_msix_latch(dev->id, v, false);
-		kvm_msix_watch_latched(vec);
+		if (kvm_msix_watch_latched(vec))
+			kvm_msix_release_locked(vec);
 		break;
 	case KVM_MSIX_EVENT_COALESCED:
 		this_cpu_inc(dev->stats->coalesced);

@@ -11,6 +11,7 @@
 
 #include <linux/anon_inodes.h>
 #include <linux/bitmap.h>
+#include <linux/eventfd.h>
 #include <linux/file.h>
 #include <linux/idr.h>
 #include <linux/module.h>
@@ -23,6 +24,22 @@
 #include "kvm_msix.h"
 
 static DEFINE_IDA(ids);
+
+/* The pages that the table is on, and those with the PBA that a mapping has. */
+static u32 table_pages(const struct kvm_msix_create *create)
+{
+	return PFN_UP(create->table_offset +
+		      kvm_msix_table_size(create->nr_vectors));
+}
+
+static u32 map_pages(const struct kvm_msix_create *create)
+{
+	if (!(create->flags & KVM_MSIX_CREATE_MMAP_PBA))
+		return table_pages(create);
+	return max_t(u32, table_pages(create),
+		     PFN_UP(create->pba_offset +
+			    kvm_msix_pba_size(create->nr_vectors)));
+}
 
 /* Do table and PBA lie as a mapping can have them? */
 static bool layout_ok(const struct kvm_msix_create *create)
@@ -41,8 +58,7 @@ static bool layout_ok(const struct kvm_msix_create *create)
 		return false;
 	if (!(create->flags & KVM_MSIX_CREATE_MMAP_PBA))
 		return true;
-	return IS_ALIGNED(pba, 8) && pba < PAGE_ALIGN(table + table_size) &&
-	       pba_size <= PAGE_ALIGN(table + table_size) - pba &&
+	return IS_ALIGNED(pba, 8) && PFN_DOWN(pba) <= table_pages(create) &&
 	       (pba >= table + table_size || pba + pba_size <= table);
 }
 
@@ -50,29 +66,73 @@ static bool layout_ok(const struct kvm_msix_create *create)
 static int alloc_storage(struct kvm_msix_device *dev,
 			 const struct kvm_msix_create *create)
 {
+	u32 map_size = map_pages(create) * PAGE_SIZE;
 	u32 nr = create->nr_vectors;
 	u32 pba_size = kvm_msix_pba_size(nr);
-	u32 pages = PFN_UP(create->table_offset + kvm_msix_table_size(nr));
-	u32 map_size = pages * PAGE_SIZE;
 
 	dev->storage = __vmalloc(map_size + 2 * pba_size,
 				 KVM_MSIX_GFP | __GFP_ZERO);
 	if (!dev->storage)
 		return -ENOMEM;
-	dev->table_offset = create->table_offset;
-	dev->pba_offset = create->pba_offset;
-	if (create->flags & KVM_MSIX_CREATE_MMAP)
-		dev->map_pages = pages;
+	if (create->flags & KVM_MSIX_CREATE_MMAP) {
+		dev->map_pages = map_pages(create);
+		dev->table_pages = table_pages(create);
+	}
 
 	dev->core.nr = nr;
 	dev->core.shared = dev->map_pages;
-	dev->core.table = dev->storage + dev->table_offset;
+	dev->core.table = dev->storage + create->table_offset;
 	dev->core.pba = dev->storage + map_size;
 	if (create->flags & KVM_MSIX_CREATE_MMAP_PBA)
-		dev->core.pba = dev->storage + dev->pba_offset;
+		dev->core.pba = dev->storage + create->pba_offset;
 	dev->core.pending = dev->storage + map_size + pba_size;
 	kvm_msix_core_init(&dev->core);
 	return 0;
+}
+
+/* Does the function tell the VMM by an eventfd what no access tells it? */
+static bool has_unmask_eventfd(const struct kvm_msix_create *create)
+{
+	return create->flags & KVM_MSIX_CREATE_LAZY &&
+	       create->flags & KVM_MSIX_CREATE_MMAP;
+}
+
+/* All that a device has only if it can be mapped. */
+static int alloc_mapping(struct kvm_msix_device *dev,
+			 const struct kvm_msix_create *create)
+{
+	struct eventfd_ctx *unmask_eventfd = NULL;
+	int err;
+
+	if (!dev->map_pages)
+		return 0;
+	if (has_unmask_eventfd(create)) {
+		unmask_eventfd = eventfd_ctx_fdget(create->unmask_eventfd);
+		if (IS_ERR(unmask_eventfd))
+			return PTR_ERR(unmask_eventfd);
+	}
+	err = kvm_msix_map_init(dev);
+	if (err)
+		goto err_eventfd;
+	err = kvm_msix_watch_init(dev, unmask_eventfd);
+	if (err)
+		goto err_map;
+	return 0;
+
+err_map:
+	kvm_msix_map_end(dev);
+err_eventfd:
+	if (unmask_eventfd)
+		eventfd_ctx_put(unmask_eventfd);
+	return err;
+}
+
+static void free_mapping(struct kvm_msix_device *dev)
+{
+	if (!dev->map_pages)
+		return;
+	kvm_msix_watch_end(dev);
+	kvm_msix_map_end(dev);
 }
 
 static int alloc_vecs(struct kvm_msix_device *dev, u32 nr)
@@ -104,7 +164,6 @@ alloc_device(struct file *vm_file, const struct kvm_msix_create *create)
 	if (!dev)
 		return ERR_PTR(-ENOMEM);
 	mutex_init(&dev->lock);
-	kvm_msix_watch_init(dev);
 	dev->flags = create->flags;
 	dev->vm_file = vm_file;
 	dev->kvm = vm_file->private_data;
@@ -118,9 +177,12 @@ alloc_device(struct file *vm_file, const struct kvm_msix_create *create)
 	err = alloc_storage(dev, create);
 	if (err)
 		goto err_bound;
-	err = alloc_vecs(dev, nr);
+	err = alloc_mapping(dev, create);
 	if (err)
 		goto err_storage;
+	err = alloc_vecs(dev, nr);
+	if (err)
+		goto err_mapping;
 	dev->id = ida_alloc(&ids, KVM_MSIX_GFP);
 	if (dev->id < 0) {
 		err = dev->id;
@@ -138,6 +200,8 @@ err_id:
 	ida_free(&ids, dev->id);
 err_vecs:
 	kvfree(dev->vecs);
+err_mapping:
+	free_mapping(dev);
 err_storage:
 	vfree(dev->storage);
 err_bound:
@@ -159,7 +223,7 @@ static void free_device(struct kvm_msix_device *dev)
 	kvm_msix_locate_nowhere(dev);
 	kvm_msix_unbind_all(dev);
 	mutex_unlock(&dev->lock);
-	kvm_msix_watch_end(dev);
+	free_mapping(dev);
 	kvm_msix_vm_put(dev->vm);
 
 	pr_debug("device %d: gone\n", dev->id);
@@ -186,7 +250,6 @@ static int run_locate(void *ctx, void *arg)
 
 	mutex_lock(&dev->lock);
 	err = kvm_msix_locate(dev, where);
-	kvm_msix_watch_update(dev);
 	mutex_unlock(&dev->lock);
 	if (!err)
 		pr_debug("device %d: table at 0x%llx, PBA at 0x%llx (flags 0x%x)\n",
@@ -298,8 +361,7 @@ static int run_set_gsi_routing(void *ctx, void *arg)
 static const struct kvm_msix_ioctl device_ioctls[] = {
 	KVM_MSIX_IOCTL(KVM_MSIX_LOCATE, run_locate, struct kvm_msix_locate,
 		       pba_gpa,
-		       .flags = KVM_MSIX_LOCATE_TABLE | KVM_MSIX_LOCATE_PBA |
-				KVM_MSIX_LOCATE_MAPPED),
+		       .flags = KVM_MSIX_LOCATE_TABLE | KVM_MSIX_LOCATE_PBA),
 	KVM_MSIX_IOCTL(KVM_MSIX_BIND, run_bind, struct kvm_msix_bind, vectors),
 	KVM_MSIX_IOCTL(KVM_MSIX_CONTROL, run_control, struct kvm_msix_control,
 		       __reserved),
@@ -346,6 +408,26 @@ static const struct file_operations device_fops = {
 	.llseek = noop_llseek,
 };
 
+/* The fd of a device, which is the file's from then on. */
+static int get_device_fd(struct kvm_msix_device *dev)
+{
+	struct file *file;
+	int fd;
+
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0)
+		return fd;
+	file = anon_inode_getfile("kvm-msix", &device_fops, dev, O_RDWR);
+	if (IS_ERR(file)) {
+		put_unused_fd(fd);
+		return PTR_ERR(file);
+	}
+	if (dev->inode)
+		file->f_mapping = dev->inode->i_mapping;
+	fd_install(fd, file);
+	return fd;
+}
+
 /* Can this VM have a device with these flags? */
 static int check_vm(const struct kvm *kvm, u32 flags)
 {
@@ -373,7 +455,8 @@ int kvm_msix_device_create(void *ctx, void *arg)
 	int ret;
 
 	if (!create->nr_vectors || create->nr_vectors > KVM_MSIX_MAX_VECTORS ||
-	    !layout_ok(create))
+	    !layout_ok(create) ||
+	    (create->unmask_eventfd && !has_unmask_eventfd(create)))
 		return -EINVAL;
 	if (create->flags & KVM_MSIX_CREATE_MMAP && !kvm_msix_can_mmap())
 		return -EOPNOTSUPP;
@@ -393,12 +476,9 @@ int kvm_msix_device_create(void *ctx, void *arg)
 		ret = PTR_ERR(dev);
 		goto err_fput;
 	}
-	ret = anon_inode_getfd("kvm-msix", &device_fops, dev,
-			       O_RDWR | O_CLOEXEC);
-	if (ret < 0) {
+	ret = get_device_fd(dev);
+	if (ret < 0)
 		free_device(dev);
-		return ret;
-	}
 	return ret;
 
 err_fput:

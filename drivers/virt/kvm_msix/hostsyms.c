@@ -26,7 +26,6 @@ DEFINE_HOST_CALL(kvm_io_bus_register_dev);
 DEFINE_HOST_CALL(kvm_io_bus_unregister_dev);
 DEFINE_HOST_CALL(kvm_arch_set_irq_inatomic);
 DEFINE_HOST_CALL(kvm_irq_routing_update);
-DEFINE_HOST_CALL(kvm_mmu_invalidate_mmio_sptes);
 DEFINE_HOST_CALL(kvm_set_irq_routing);
 DEFINE_HOST_CALL(kvm_set_msi);
 
@@ -89,7 +88,6 @@ int kvm_msix_hostsyms_init(void)
 	    !FIND_HOST_CALL(kvm_io_bus_unregister_dev) ||
 	    !FIND_HOST_CALL(kvm_arch_set_irq_inatomic) ||
 	    !FIND_HOST_CALL(kvm_irq_routing_update) ||
-	    !FIND_HOST_CALL(kvm_mmu_invalidate_mmio_sptes) ||
 	    !FIND_HOST_CALL(kvm_set_irq_routing))
 		return -ENOENT;
 	return 0;

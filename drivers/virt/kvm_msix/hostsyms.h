@@ -29,7 +29,6 @@ DECLARE_HOST_CALL(kvm_io_bus_register_dev);
 DECLARE_HOST_CALL(kvm_io_bus_unregister_dev);
 DECLARE_HOST_CALL(kvm_arch_set_irq_inatomic);
 DECLARE_HOST_CALL(kvm_irq_routing_update);
-DECLARE_HOST_CALL(kvm_mmu_invalidate_mmio_sptes);
 DECLARE_HOST_CALL(kvm_set_irq_routing);
 DECLARE_HOST_CALL(kvm_set_msi);
 

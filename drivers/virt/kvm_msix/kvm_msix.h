@@ -6,45 +6,47 @@
  *   struct kvm_msix_vec     one vector of it; part of the device
  *   struct kvm_msix_hook    the vector's grip on an eventfd (deliver.c)
  *   struct kvm_msix_window  a range of guest physical memory (mmio.c)
- *   struct kvm_msix_watch   of a table that is guest memory (watch.c)
+ *   struct kvm_msix_watch   notices stores to a mapped table (watch.c)
  *   struct kvm_msix_vm      what the devices of one VM share (route.c)
  *
  * Lock order, outermost first:
  *
  *   dev->lock                    ioctls of one device
- *     mmap_lock                  is guest memory a mapping of the device fd?
- *     kvm->slots_arch_lock       KVM's own, in a reader of kvm->srcu
- *     kvm->slots_lock            windows on KVM's MMIO bus (waits for kvm->srcu);
- *                                the watch
- *       kvm->mmu_lock            tracking of pages
+ *     kvm->slots_lock            windows on KVM's MMIO bus (waits for kvm->srcu)
  *     vm->lock                   GSI ownership, routes
  *       kvm->irq_lock            KVM's routing table
  *         vec->lock
  *     eventfd's wqh.lock         irqs off
  *       vec->lock                irqs off; the message is injected under it
- *
- * The watch's work tries slots_lock, and then takes what a guest's write takes.
+ *         watch->lock            irqs off; state and timer of the watch
+ *   mmap_lock                    a store to a mapped page faults
+ *     lock of the table's page   until the page is writable
+ *       watch->lock
+ *       i_mmap_rwsem             protecting the pages, without mmap_lock
+ *         kvm->mmu_lock          KVM's MMU notifier
  *
  * A guest's access runs in the vCPU's thread, inside a reader of kvm->srcu. It
  * takes vec->lock, and for a vector with a GSI afterwards vm->lock; never
- * dev->lock or slots_lock, whose holders wait for kvm->srcu. Nobody waits for
- * kvm->srcu with vm->lock or irq_lock held.
+ * dev->lock or slots_lock, whose holders wait for kvm->srcu. A store to a mapped
+ * page faults in such a reader as well. Nobody waits for kvm->srcu with vm->lock,
+ * irq_lock or a page's lock held.
  */
 #ifndef _KVM_MSIX_H
 #define _KVM_MSIX_H
 
+#include <linux/hrtimer.h>
 #include <linux/kvm_host.h>
 #include <linux/mutex.h>
 #include <linux/percpu.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
-#include <asm/kvm_page_track.h>
 
 #include "core.h"
 
 struct dentry;
 struct eventfd_ctx;
 struct file;
+struct inode;
 struct kvm_msix_hook;
 struct kvm_msix_locate;
 struct kvm_msix_state;
@@ -54,7 +56,6 @@ struct kvm_msix_window;
 struct vm_area_struct;
 
 #define KVM_MSIX_NO_GSI		(-1)
-#define KVM_MSIX_NOWHERE	U64_MAX
 
 /* Charged to the caller. Where there is none, its errno is the message. */
 #define KVM_MSIX_GFP		(GFP_KERNEL_ACCOUNT | __GFP_NOWARN)
@@ -72,7 +73,9 @@ struct vm_area_struct;
  * @delivered: messages that KVM took
  * @dropped: messages that nobody can take: no MSI address, a reserved delivery
  *	mode, no such destination
- * @watches: how often a watch was put on a table that is guest memory
+ * @protected: how often the pages of a mapped table were write-protected
+ * @faults: stores to these pages that faulted for it
+ * @told: how often the VMM was told that unbound vectors are unmasked
  *
  * events - latched - coalesced + kicks = delivered + dropped
  */
@@ -87,7 +90,9 @@ struct kvm_msix_stats {
 	u64 kicks;
 	u64 delivered;
 	u64 dropped;
-	u64 watches;
+	u64 protected;
+	u64 faults;
+	u64 told;
 };
 
 /**
@@ -130,25 +135,37 @@ struct kvm_msix_vec {
 };
 
 /**
- * struct kvm_msix_watch - Of a table that is guest memory
- * @node: on KVM's list of who is told of writes to tracked pages
- * @registered: @node is; changed under dev->lock
- * @table_gpa: where the table is, if it is guest memory, else KVM_MSIX_NOWHERE;
- *	changed under kvm->slots_lock
- * @tracked: bit i: page i of the mapping is tracked; protected by
- *	kvm->slots_lock
- * @on: all of it is that is guest memory; changed under kvm->slots_lock
- * @work: puts the watch on, and takes it off
- * @retry: for how many jiffies it leaves kvm->slots_lock to others; its own
+ * enum kvm_msix_watch_state - What becomes of a store to a mapped table
+ * @KVM_MSIX_WATCH_OPEN: it goes unseen
+ * @KVM_MSIX_WATCH_PROTECTED: it faults, and so is announced
+ * @KVM_MSIX_WATCH_LOOKING: it goes unseen, and a timer looks at the entries
+ */
+enum kvm_msix_watch_state {
+	KVM_MSIX_WATCH_OPEN,
+	KVM_MSIX_WATCH_PROTECTED,
+	KVM_MSIX_WATCH_LOOKING,
+};
+
+/**
+ * struct kvm_msix_watch - Notices stores to a mapped table; see watch.c
+ * @lock: protects @state, @delay, @last_look and the start of @timer
+ * @state: see there
+ * @delay: in ns, from the timer's last look to its next one; 0: there is none
+ * @last_look: in ns, the delay that is not exceeded
+ * @timer: looks at pending vectors, in softirq context
+ * @work: protects the pages; looks at pending and unbound vectors
+ * @unmask_eventfd: tells the VMM of unbound vectors, or NULL; immutable
+ * @told: bit v: the VMM was told that vector v is unmasked; with @unmask_eventfd
  */
 struct kvm_msix_watch {
-	struct kvm_page_track_notifier_node node;
-	bool registered;
-	u64 table_gpa;
-	unsigned long tracked;
-	bool on;
-	struct delayed_work work;
-	unsigned long retry;
+	spinlock_t lock;	/* state, delay, last_look, timer */
+	enum kvm_msix_watch_state state;
+	u64 delay;
+	u64 last_look;
+	struct hrtimer timer;
+	struct work_struct work;
+	struct eventfd_ctx *unmask_eventfd;
+	unsigned long *told;
 };
 
 /**
@@ -162,16 +179,18 @@ struct kvm_msix_watch {
  * @id: the device's number in tracepoints and debugfs; immutable
  * @bound: bit v: vector v has an eventfd or a GSI; protected by dev->lock, read
  *	without
+ * @nr_bound: number of bits in @bound; likewise
  * @table: where the table answers, or NULL; protected by dev->lock
  * @pba: where the PBA answers, or NULL; protected by dev->lock
  * @stats: counters
  * @debugfs: the device's directory
  * @storage: the core's memory: whole pages with the table, which can be mapped,
  *	then the PBA if it is not on these, and the pending bits
- * @map_pages: number of the first; 0: they cannot be mapped; immutable
- * @table_offset: where the table begins there; immutable
- * @pba_offset: where the PBA does, if it is there; immutable
- * @watch: see there
+ * @map_pages: number of pages that can be mapped, 0 if none; immutable
+ * @table_pages: number of these that the table is on; immutable
+ * @mapped: number of VMAs; less than 0: number of GSIs. There are not both.
+ * @inode: what the mappings belong to, if @map_pages; immutable
+ * @watch: of a device with @map_pages
  * @vecs: core.nr vectors
  */
 struct kvm_msix_device {
@@ -183,14 +202,16 @@ struct kvm_msix_device {
 	u32 flags;
 	int id;
 	unsigned long *bound;
+	u32 nr_bound;
 	struct kvm_msix_window *table;
 	struct kvm_msix_window *pba;
 	struct kvm_msix_stats __percpu *stats;
 	struct dentry *debugfs;
 	void *storage;
 	u32 map_pages;
-	u32 table_offset;
-	u32 pba_offset;
+	u32 table_pages;
+	atomic_t mapped;
+	struct inode *inode;
 	struct kvm_msix_watch watch;
 	struct kvm_msix_vec *vecs;
 };
@@ -215,18 +236,19 @@ void kvm_msix_unhook(struct kvm_msix_hook *hook);
 
 /* map.c */
 bool kvm_msix_can_mmap(void);
+int kvm_msix_map_init(struct kvm_msix_device *dev);
+void kvm_msix_map_end(struct kvm_msix_device *dev);
+void kvm_msix_map_protect(struct kvm_msix_device *dev);
 int kvm_msix_mmap(struct file *file, struct vm_area_struct *vma);
-bool kvm_msix_is_mapped(struct kvm_msix_device *dev, gfn_t gfn, u32 i);
 
 /* watch.c */
-int kvm_msix_watch_check(struct kvm_msix_device *dev,
-			 const struct kvm_msix_locate *where);
-void kvm_msix_watch_move(struct kvm_msix_device *dev, u64 table_gpa);
-void kvm_msix_watch_update(struct kvm_msix_device *dev);
-void kvm_msix_watch_latched(struct kvm_msix_vec *vec);
-void kvm_msix_watch_released(struct kvm_msix_device *dev);
-void kvm_msix_watch_init(struct kvm_msix_device *dev);
+int kvm_msix_watch_init(struct kvm_msix_device *dev,
+			struct eventfd_ctx *unmask_eventfd);
 void kvm_msix_watch_end(struct kvm_msix_device *dev);
+bool kvm_msix_watch_latched(struct kvm_msix_vec *vec);
+void kvm_msix_watch_store(struct kvm_msix_device *dev);
+void kvm_msix_watch_bound(struct kvm_msix_vec *vec);
+void kvm_msix_watch_update(struct kvm_msix_device *dev);
 
 /* bind.c */
 int kvm_msix_bind(struct kvm_msix_device *dev, u32 first, u32 count,

@@ -35,7 +35,7 @@ static const struct kvm_msix_ioctl main_ioctls[] = {
 	KVM_MSIX_IOCTL(KVM_MSIX_INFO, run_info, struct kvm_msix_info, max_gsi,
 		       .out = true),
 	KVM_MSIX_IOCTL(KVM_MSIX_CREATE, kvm_msix_device_create,
-		       struct kvm_msix_create, pba_offset,
+		       struct kvm_msix_create, unmask_eventfd,
 		       .flags = KVM_MSIX_CREATE_LAZY |
 				KVM_MSIX_CREATE_EXT_DEST_ID |
 				KVM_MSIX_CREATE_MMAP |

@@ -5,8 +5,8 @@
  * Table and PBA each answer in a window of exactly their size, so that other
  * registers on the same page still reach the VMM. A window never moves: LOCATE
  * makes a new one, still mute, beside the old, and lets it speak when the old
- * one has fallen silent. Where table or PBA are guest memory, the window is
- * there beneath: it answers when the memory goes.
+ * one has fallen silent. Where the VMM has made table or PBA guest memory, the
+ * window is there beneath: it answers when the memory goes.
  *
  * Context of the four access functions: the vCPU's thread in a reader of
  * kvm->srcu (see the lock order in kvm_msix.h). The access lies within the
@@ -354,7 +354,6 @@ int kvm_msix_locate(struct kvm_msix_device *dev,
 {
 	bool table = where->flags & KVM_MSIX_LOCATE_TABLE;
 	bool pba = where->flags & KVM_MSIX_LOCATE_PBA;
-	bool mapped = where->flags & KVM_MSIX_LOCATE_MAPPED;
 	u32 table_size = kvm_msix_table_size(dev->core.nr);
 	u32 pba_size = kvm_msix_pba_size(dev->core.nr);
 	int err;
@@ -368,17 +367,9 @@ int kvm_msix_locate(struct kvm_msix_device *dev,
 	if (table && pba && overlaps(where->table_gpa, table_size,
 				     where->pba_gpa, pba_size))
 		return -EINVAL;
-	if (mapped) {
-		err = kvm_msix_watch_check(dev, where);
-		if (err)
-			return err;
-	}
 
 	mutex_lock(&dev->kvm->slots_lock);
 	err = replace_windows(dev, where);
-	if (!err)
-		kvm_msix_watch_move(dev, mapped ? where->table_gpa :
-					 KVM_MSIX_NOWHERE);
 	mutex_unlock(&dev->kvm->slots_lock);
 	return err;
 }

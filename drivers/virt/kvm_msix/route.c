@@ -231,6 +231,28 @@ static bool set_route(struct kvm_msix_vm *vm, int gsi,
 	return true;
 }
 
+/*
+ * A device with a GSI cannot be mapped, nor a mapped one have a GSI: the route of
+ * a GSI follows every write to the table, and those to a mapped one go unseen.
+ */
+static int gsi_take(struct kvm_msix_vec *vec, int gsi)
+{
+	int err;
+
+	if (!atomic_dec_unless_positive(&vec->dev->mapped))
+		return -EBUSY;
+	err = xa_insert(&vec->dev->vm->gsis, gsi, vec, KVM_MSIX_GFP);
+	if (err)
+		atomic_inc(&vec->dev->mapped);
+	return err;
+}
+
+static void gsi_give(struct kvm_msix_vec *vec, int gsi)
+{
+	xa_erase(&vec->dev->vm->gsis, gsi);
+	atomic_inc(&vec->dev->mapped);
+}
+
 /* The vector's bind is done: it has its new GSI. Return: whether it is another. */
 static bool switch_gsi(struct kvm_msix_vec *vec)
 {
@@ -241,7 +263,7 @@ static bool switch_gsi(struct kvm_msix_vec *vec)
 		return false;
 	if (vec->gsi != KVM_MSIX_NO_GSI) {
 		set_route(vm, vec->gsi, NULL);
-		xa_erase(&vm->gsis, vec->gsi);
+		gsi_give(vec, vec->gsi);
 		trace_kvm_msix_route(dev->id, vec->index, vec->gsi, false);
 	}
 	WRITE_ONCE(vec->gsi, vec->next_gsi);
@@ -402,8 +424,8 @@ static int make_room(struct kvm *kvm, int gsi)
  * Takes effect in kvm_msix_gsi_commit(), or never, by kvm_msix_gsi_cancel().
  *
  * Context: dev->lock.
- * Return: 0; -EINVAL: no GSI for a message; -EBUSY: another vector's; -EEXIST:
- * has a route; -ENOMEM.
+ * Return: 0; -EINVAL: no GSI for a message; -EBUSY: another vector's, or the
+ * device is mapped; -EEXIST: has a route; -ENOMEM.
  */
 int kvm_msix_gsi_reserve(struct kvm_msix_vec *vec, int gsi)
 {
@@ -420,12 +442,12 @@ int kvm_msix_gsi_reserve(struct kvm_msix_vec *vec, int gsi)
 
 	mutex_lock(&vm->lock);
 	if (gsi != KVM_MSIX_NO_GSI && gsi != vec->gsi) {
-		err = xa_insert(&vm->gsis, gsi, vec, KVM_MSIX_GFP);
+		err = gsi_take(vec, gsi);
 		if (err)
 			goto out;
 		err = make_room(vm->kvm, gsi);
 		if (err) {
-			xa_erase(&vm->gsis, gsi);
+			gsi_give(vec, gsi);
 			goto out;
 		}
 	}
@@ -444,7 +466,7 @@ void kvm_msix_gsi_cancel(struct kvm_msix_vec *vec)
 
 	mutex_lock(&vm->lock);
 	if (vec->next_gsi != vec->gsi && vec->next_gsi != KVM_MSIX_NO_GSI)
-		xa_erase(&vm->gsis, vec->next_gsi);
+		gsi_give(vec, vec->next_gsi);
 	vec->next_gsi = vec->gsi;
 	mutex_unlock(&vm->lock);
 }

@@ -69,22 +69,24 @@ TRACE_EVENT(kvm_msix_mask,
 		  __entry->pending ? " pending" : "")
 );
 
-/* A table that is guest memory is watched, for a vector is pending or has a GSI. */
+/* What becomes of the next store to a mapped table: see watch.c. */
 TRACE_EVENT(kvm_msix_watch,
-	TP_PROTO(int dev, bool on),
-	TP_ARGS(dev, on),
+	TP_PROTO(int dev, u32 state),
+	TP_ARGS(dev, state),
 
 	TP_STRUCT__entry(
 		__field(int, dev)
-		__field(bool, on)
+		__field(u32, state)
 	),
 
 	TP_fast_assign(
 		__entry->dev = dev;
-		__entry->on = on;
+		__entry->state = state;
 	),
 
-	TP_printk("dev %d %s", __entry->dev, __entry->on ? "on" : "off")
+	TP_printk("dev %d %s", __entry->dev,
+		  __print_symbolic(__entry->state, { 0, "open" },
+				   { 1, "protected" }, { 2, "looking" }))
 );
 
 /* The VMM passes on Message Control. */

@@ -1,301 +1,263 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A table that is the guest's memory: how the module learns of a write that
- * nobody traps.
+ * A mapped table: how the module learns of the stores that matter.
  *
- * An entry is looked at when an event comes, so most writes need no notice. But
- * a guest that unmasks a vector which is pending, or changes one whose route is
- * in KVM's table, has to be heard at once. For as long as there is such a vector
- * the table's pages are watched: KVM's write tracking makes each write an exit,
- * which ends in the kernel, and calls kvm_msix_guest_wrote() when it is done.
+ * A store to a mapped table needs no notice: an entry is read when its vector
+ * has an event. There are two exceptions. A pending vector is sent as soon as it
+ * is unmasked, and the VMM of a lazy function is told as soon as an unbound
+ * vector is unmasked. While a function has such a vector, it awaits a store, and
+ * its pages are write-protected: in every process that maps them and, through
+ * KVM's MMU notifier, in the guest. The first store faults. ->page_mkwrite()
+ * starts a timer and lets the page become writable, the CPU repeats the store,
+ * and the timer looks at the entries.
+ *
+ *	state      pages                       is left for
+ *	OPEN       stores go unseen            LOOKING by an event that finds its
+ *	                                       vector masked; PROTECTED by the work
+ *	                                       if an ioctl has left a store awaited
+ *	LOOKING    stores go unseen; the timer OPEN if no store is awaited any more;
+ *	           looks, ever less often      PROTECTED by the work, after the last
+ *	                                       look
+ *	PROTECTED  the next store faults       LOOKING by a store
+ *
+ * The timer looks before the pages are protected, too: many a guest unmasks at
+ * once, and a look is cheaper than a fault. Nothing leaves PROTECTED when a store
+ * is awaited no more: the next store does, by a fault for nothing.
  *
  * Always true here:
- *  - Pages are watched before the entries are looked at again: a write that came
- *    before is seen then, a later one is told. So it is with an event as well,
- *    which sets its pending bit first, then asks whether the watch is on, and if
- *    it is, looks at its entry once more; if not, the work does, when it has put
- *    the watch on.
- *  - The watch is declared off before the last look for pending bits, and the
- *    pages are let go after it. An event that comes meanwhile either is seen by
- *    that look or finds the watch off.
- *  - What is tracked and what watch->tracked says is the same, under
- *    kvm->slots_lock: KVM forgets a page's tracking with its slot, and says so
- *    under that lock. Tracking is taken from no page that does not have it.
- *  - The watch stays for a while after it is needed. A guest that is interrupted
- *    while it masks, again and again, would pay for putting it on each time.
+ *  - A store is either announced by ->page_mkwrite() in the state PROTECTED, or
+ *    seen by a look that begins after it. These pair up:
+ *
+ *	store                       work                       event
+ *	  lock the page               state = PROTECTED          set pending
+ *	  PROTECTED -> LOOKING,       lock the pages             state PROTECTED:
+ *	    start the timer           unmap: what was stored       look again
+ *	  make the page writable        unseen is visible        else: LOOKING,
+ *	  unlock the page             unlock the pages             start the timer
+ *	  repeat the store            look
+ *
+ *    The mm core holds the page's lock from ->page_mkwrite() until the page is
+ *    writable. Had a fault read the state before PROTECTED was set, the unmap
+ *    comes after it and the page faults again.
+ *  - A pending bit is set before watch->lock is taken, and OPEN is set under that
+ *    lock after a last check that none is: an event finds the state that it left,
+ *    or the check finds the bit.
+ *  - A look takes one vector's lock at a time.
  */
+#include <linux/eventfd.h>
+#include <linux/hrtimer.h>
 #include <linux/kvm_msix.h>
+#include <linux/slab.h>
 #include <linux/workqueue.h>
 
-#include "compat/page_track.h"
-#include "hostsyms.h"
+#include "compat/eventfd.h"
+#include "compat/hrtimer.h"
 #include "kvm_msix.h"
 #include "trace.h"
 
-/* For how long the watch stays on after the last pending bit is gone. */
-#define LINGER	msecs_to_jiffies(100)
-
 /*
- * A watched write is emulated. KVM cannot do so where it has no access to the
- * guest's registers (SEV-ES): it would have the guest try again, for ever.
+ * When the timer looks, in ns: at first after what a CPU takes to repeat a store.
+ * Each further look is twice as far off where a vector is pending, and 16 times
+ * where an unbound one is all that is awaited: the device keeps the interrupt of
+ * an unbound vector. The last look comes soon after an event, whose vector may
+ * stay masked for long, and late after a store, so that a guest which stores all
+ * the time does not fault all the time.
  */
-static bool can_watch(struct kvm *kvm)
+#define WATCH_FIRST_LOOK	(4 * NSEC_PER_USEC)
+#define WATCH_LAST_LOOK_EVENT	(WATCH_FIRST_LOOK << 1)
+#define WATCH_LAST_LOOK_STORE	(WATCH_FIRST_LOOK << 12)
+#define WATCH_PENDING_SHIFT	1
+#define WATCH_UNBOUND_SHIFT	4
+
+/* Pending vectors that the timer looks at itself; the work has time for all. */
+#define WATCH_TIMER_VECTORS	64
+
+/* The first pending vector from @v on, or the number of vectors. */
+static u32 watch_next_pending(const struct kvm_msix_device *dev, u32 v)
 {
-	int i;
+	unsigned long bits;
 
-	for (i = 0; i < atomic_read(&kvm->online_vcpus); i++)
-		if (kvm_get_vcpu(kvm, i)->arch.guest_state_protected)
-			return false;
-	return true;
-}
-
-/**
- * kvm_msix_watch_check - May the table be located in guest memory?
- * @dev: the device
- * @where: the ioctl's argument, with KVM_MSIX_LOCATE_MAPPED
- *
- * Context: dev->lock.
- * Return: 0, -EINVAL, -ENOMEM
- */
-int kvm_msix_watch_check(struct kvm_msix_device *dev,
-			 const struct kvm_msix_locate *where)
-{
-	struct kvm_msix_watch *watch = &dev->watch;
-	u64 gpa = where->table_gpa - dev->table_offset;
-	int err;
-	u32 i;
-
-	if (!dev->map_pages || !(where->flags & KVM_MSIX_LOCATE_TABLE) ||
-	    !PAGE_ALIGNED(gpa) || !can_watch(dev->kvm))
-		return -EINVAL;
-	if (dev->flags & KVM_MSIX_CREATE_MMAP_PBA &&
-	    where->flags & KVM_MSIX_LOCATE_PBA &&
-	    where->pba_gpa != gpa + dev->pba_offset)
-		return -EINVAL;
-	for (i = 0; i < dev->map_pages; i++)
-		if (!kvm_msix_is_mapped(dev, gpa_to_gfn(gpa) + i, i))
-			return -EINVAL;
-
-	if (watch->registered)
-		return 0;
-	err = kvm_msix_track_register(dev->kvm, &watch->node);
-	watch->registered = !err;
-	return err;
-}
-
-static gfn_t first_gfn(const struct kvm_msix_watch *watch)
-{
-	return gpa_to_gfn(watch->table_gpa);
-}
-
-static void untrack(struct kvm_msix_device *dev)
-{
-	struct kvm_msix_watch *watch = &dev->watch;
-	u32 i;
-
-	lockdep_assert_held(&dev->kvm->slots_lock);
-
-	for_each_set_bit(i, &watch->tracked, dev->map_pages)
-		kvm_msix_untrack_page(dev->kvm, first_gfn(watch) + i);
-	watch->tracked = 0;
-}
-
-/*
- * A page that was MMIO before it was memory has left an MMIO SPTE, whose bits
- * make_spte() takes for those of a writable page, and so gives the guest a
- * writable page that is tracked (in 6.1 and 6.12; seen). Have KVM drop these SPTEs,
- * as it does when their generation number wraps: there will be no new ones, for
- * there is memory now.
- */
-static void forget_mmio(struct kvm *kvm)
-{
-	lockdep_assert_held(&kvm->slots_lock);
-
-	host_call(kvm_mmu_invalidate_mmio_sptes)(kvm, 0);
-}
-
-/**
- * kvm_msix_watch_move - Say where in guest memory the table is
- * @dev: the device
- * @table_gpa: its address, or KVM_MSIX_NOWHERE
- *
- * Context: dev->lock, kvm->slots_lock. kvm_msix_watch_update() is to follow.
- */
-void kvm_msix_watch_move(struct kvm_msix_device *dev, u64 table_gpa)
-{
-	struct kvm_msix_watch *watch = &dev->watch;
-
-	/* Of a slot that went, and left the watch off, the other pages are tracked. */
-	if (watch->table_gpa != table_gpa || !watch->on) {
-		WRITE_ONCE(watch->on, false);
-		untrack(dev);
-		WRITE_ONCE(watch->table_gpa, table_gpa);
+	while (v < dev->core.nr) {
+		bits = READ_ONCE(dev->core.pending[BIT_WORD(v)]);
+		bits >>= v % BITS_PER_LONG;
+		if (bits)
+			return v + __ffs(bits);
+		v = round_down(v, BITS_PER_LONG) + BITS_PER_LONG;
 	}
-	if (table_gpa != KVM_MSIX_NOWHERE)
-		forget_mmio(dev->kvm);
+	return dev->core.nr;
 }
 
-static bool any_gsi(const struct kvm_msix_device *dev)
+static bool watch_any_pending(const struct kvm_msix_device *dev)
 {
-	u32 v;
-
-	for (v = 0; v < dev->core.nr; v++)
-		if (READ_ONCE(dev->vecs[v].gsi) != KVM_MSIX_NO_GSI)
-			return true;
-	return false;
+	return watch_next_pending(dev, 0) < dev->core.nr;
 }
 
-static bool any_pending(const struct kvm_msix_device *dev)
+/* Has the function a vector that the VMM wants to hear of? */
+static bool watch_any_unbound(const struct kvm_msix_device *dev)
 {
-	u32 i;
-
-	for (i = 0; i < BITS_TO_LONGS(dev->core.nr); i++)
-		if (READ_ONCE(dev->core.pending[i]))
-			return true;
-	return false;
+	return dev->watch.unmask_eventfd &&
+	       READ_ONCE(dev->core.control) & PCI_MSIX_FLAGS_ENABLE &&
+	       READ_ONCE(dev->nr_bound) < dev->core.nr;
 }
 
-static bool needed(const struct kvm_msix_device *dev)
+static bool watch_awaits_store(const struct kvm_msix_device *dev)
 {
-	return any_pending(dev) || any_gsi(dev);
+	return watch_any_pending(dev) || watch_any_unbound(dev);
 }
 
-static void put_on(struct kvm_msix_device *dev)
-{
-	struct kvm_msix_watch *watch = &dev->watch;
-	u32 i;
-
-	lockdep_assert_held(&dev->kvm->slots_lock);
-
-	for (i = 0; i < dev->map_pages; i++)
-		if (!test_bit(i, &watch->tracked) &&
-		    !kvm_msix_track_page(dev->kvm, first_gfn(watch) + i))
-			__set_bit(i, &watch->tracked);
-	/* Where memory is missing, the guest's accesses trap all the same. */
-	if (watch->on)
-		return;
-	WRITE_ONCE(watch->on, true);
-	this_cpu_inc(dev->stats->watches);
-	trace_kvm_msix_watch(dev->id, true);
-}
-
-static void take_off(struct kvm_msix_device *dev)
+static void watch_set_state(struct kvm_msix_device *dev,
+			    enum kvm_msix_watch_state state)
 {
 	struct kvm_msix_watch *watch = &dev->watch;
 
-	lockdep_assert_held(&dev->kvm->slots_lock);
+	lockdep_assert_held(&watch->lock);
 
-	if (!watch->on)
+	if (watch->state == state)
 		return;
-	WRITE_ONCE(watch->on, false);
-	/* Pairs with the one in kvm_msix_watch_latched(). */
-	smp_mb();
-	if (needed(dev)) {
-		WRITE_ONCE(watch->on, true);
-		return;
-	}
-	untrack(dev);
-	trace_kvm_msix_watch(dev->id, false);
+	watch->state = state;
+	trace_kvm_msix_watch(dev->id, state);
 }
 
-static void look_again(struct kvm_msix_device *dev)
+static void watch_start_timer(struct kvm_msix_watch *watch, u64 delay)
 {
-	struct kvm_msix_vec *vec;
+	lockdep_assert_held(&watch->lock);
+
+	watch->delay = delay;
+	hrtimer_start(&watch->timer, ns_to_ktime(delay), HRTIMER_MODE_REL_SOFT);
+}
+
+static void watch_start_looking(struct kvm_msix_device *dev, u64 last_look)
+{
+	watch_set_state(dev, KVM_MSIX_WATCH_LOOKING);
+	dev->watch.last_look = last_look;
+	watch_start_timer(&dev->watch, WATCH_FIRST_LOOK);
+}
+
+static void watch_queue_work(struct kvm_msix_watch *watch)
+{
+	queue_work(system_highpri_wq, &watch->work);
+}
+
+/* Send what a vector has pending, if it may be sent. */
+static void watch_look_at(struct kvm_msix_vec *vec)
+{
 	unsigned long flags;
+
+	spin_lock_irqsave(&vec->lock, flags);
+	kvm_msix_release_locked(vec);
+	spin_unlock_irqrestore(&vec->lock, flags);
+}
+
+/* Tell the VMM of the unbound vectors that are unmasked, of each once. */
+static void watch_look_at_unbound(struct kvm_msix_device *dev)
+{
+	struct kvm_msix_watch *watch = &dev->watch;
+	struct kvm_msix_entry *entry;
+	bool tell = false;
 	u32 v;
 
+	if (!watch_any_unbound(dev))
+		return;
 	for (v = 0; v < dev->core.nr; v++) {
-		if (!kvm_msix_pending(&dev->core, v))
+		if (test_bit(v, dev->bound))
 			continue;
-		vec = &dev->vecs[v];
-		spin_lock_irqsave(&vec->lock, flags);
-		kvm_msix_release_locked(vec);
-		spin_unlock_irqrestore(&vec->lock, flags);
-		cond_resched();
+		entry = &dev->core.table[v];
+		if (READ_ONCE(entry->control) & PCI_MSIX_ENTRY_CTRL_MASKBIT)
+			clear_bit(v, watch->told);
+		else if (!test_and_set_bit(v, watch->told))
+			tell = true;
 	}
-	if (any_gsi(dev))
-		kvm_msix_route_sync(dev, 0, dev->core.nr);
+	if (!tell)
+		return;
+	this_cpu_inc(dev->stats->told);
+	kvm_msix_eventfd_signal(watch->unmask_eventfd);
 }
 
-/* Put it on or take it off. Return: whether it is needed. */
-static bool decide(struct kvm_msix_device *dev, bool may_end)
+/* Return: whether the timer has looked at all pending vectors. */
+static bool watch_timer_look(struct kvm_msix_device *dev)
 {
-	struct kvm_msix_watch *watch = &dev->watch;
-	bool need;
+	u32 v = watch_next_pending(dev, 0), n;
 
-	lockdep_assert_held(&dev->kvm->slots_lock);
-
-	/* Where the table is before what is pending; pairs likewise. */
-	smp_mb();
-	need = needed(dev);
-	if (need && watch->table_gpa != KVM_MSIX_NOWHERE)
-		put_on(dev);
-	else if (!need && may_end)
-		take_off(dev);
-	return need;
+	for (n = 0; n < WATCH_TIMER_VECTORS && v < dev->core.nr; n++) {
+		watch_look_at(&dev->vecs[v]);
+		v = watch_next_pending(dev, v + 1);
+	}
+	return v == dev->core.nr;
 }
 
-/* What comes after that, without kvm->slots_lock. */
-static void follow_up(struct kvm_msix_device *dev, bool need)
-{
-	struct kvm_msix_watch *watch = &dev->watch;
-
-	if (need)
-		look_again(dev);
-	/*
-	 * It is on for nothing if a write has taken the last pending bit out before
-	 * that was said. Pairs with the one in kvm_msix_watch_released().
-	 */
-	smp_mb();
-	if (READ_ONCE(watch->on) && !needed(dev))
-		queue_delayed_work(system_highpri_wq, &watch->work, LINGER);
-}
-
-/*
- * The work queue is everybody's, and who has the lock may be waiting for a vCPU,
- * which may be waiting for userspace. So this does not wait, but comes back, and
- * ever less often: a VM can have many functions.
- */
-static void work(struct work_struct *work)
+static enum hrtimer_restart watch_timer(struct hrtimer *timer)
 {
 	struct kvm_msix_device *dev =
-		container_of(work, struct kvm_msix_device, watch.work.work);
+		container_of(timer, struct kvm_msix_device, watch.timer);
 	struct kvm_msix_watch *watch = &dev->watch;
-	bool need;
+	bool unbound, pending, all;
+	unsigned long flags;
 
-	if (!mutex_trylock(&dev->kvm->slots_lock)) {
-		watch->retry = clamp(2 * watch->retry, 1, LINGER);
-		queue_delayed_work(system_highpri_wq, &watch->work, watch->retry);
-		return;
+	all = watch_timer_look(dev);
+
+	spin_lock_irqsave(&watch->lock, flags);
+	/* Another event or fault has started the timer anew, or the work protects. */
+	if (watch->state != KVM_MSIX_WATCH_LOOKING || hrtimer_is_queued(timer))
+		goto out;
+
+	pending = watch_any_pending(dev);
+	unbound = watch_any_unbound(dev);
+	if (!pending && !unbound) {
+		watch_set_state(dev, KVM_MSIX_WATCH_OPEN);
+		goto out;
 	}
-	watch->retry = 0;
-	need = decide(dev, true);
-	mutex_unlock(&dev->kvm->slots_lock);
-	follow_up(dev, need);
+	if (watch->delay < watch->last_look)
+		watch_start_timer(watch, watch->delay <<
+				  (pending ? WATCH_PENDING_SHIFT :
+					     WATCH_UNBOUND_SHIFT));
+	else
+		watch->delay = 0;
+	if (!watch->delay || unbound || !all)
+		watch_queue_work(watch);
+out:
+	spin_unlock_irqrestore(&watch->lock, flags);
+	return HRTIMER_NORESTART;
 }
 
-/**
- * kvm_msix_watch_update - Watch, if it is needed, and look at everything again
- * @dev: the device
- *
- * After each ioctl that may have changed what the watch depends on. Also where
- * the table was guest memory until now: nobody saw the last writes. Not where it
- * never was: all has been seen there.
- *
- * Context: dev->lock.
- */
-void kvm_msix_watch_update(struct kvm_msix_device *dev)
+/* Should the work protect the pages now? */
+static bool watch_wants_protection(const struct kvm_msix_device *dev)
 {
-	bool need;
+	switch (dev->watch.state) {
+	case KVM_MSIX_WATCH_OPEN:
+		return watch_awaits_store(dev);
+	case KVM_MSIX_WATCH_PROTECTED:
+		return false;
+	case KVM_MSIX_WATCH_LOOKING:
+		/* The timer has looked for the last time. */
+		return !dev->watch.delay;
+	}
+	return false;
+}
 
-	lockdep_assert_held(&dev->lock);
+static void watch_work(struct work_struct *work)
+{
+	struct kvm_msix_device *dev =
+		container_of(work, struct kvm_msix_device, watch.work);
+	struct kvm_msix_watch *watch = &dev->watch;
+	bool protect;
+	u32 v;
 
-	if (!dev->watch.registered)
-		return;
-	mutex_lock(&dev->kvm->slots_lock);
-	need = decide(dev, false);
-	mutex_unlock(&dev->kvm->slots_lock);
-	follow_up(dev, need);
+	spin_lock_irq(&watch->lock);
+	protect = watch_wants_protection(dev);
+	if (protect)
+		watch_set_state(dev, KVM_MSIX_WATCH_PROTECTED);
+	spin_unlock_irq(&watch->lock);
+
+	if (protect) {
+		this_cpu_inc(dev->stats->protected);
+		kvm_msix_map_protect(dev);
+	}
+	for (v = watch_next_pending(dev, 0); v < dev->core.nr;
+	     v = watch_next_pending(dev, v + 1)) {
+		watch_look_at(&dev->vecs[v]);
+		cond_resched();
+	}
+	watch_look_at_unbound(dev);
 }
 
 /**
@@ -303,116 +265,115 @@ void kvm_msix_watch_update(struct kvm_msix_device *dev)
  * @vec: the vector
  *
  * Context: @vec->lock, irqs off.
+ * Return: whether the caller has to look at the entry again: the guest may have
+ * unmasked the vector, unseen, before the pages were protected.
  */
-void kvm_msix_watch_latched(struct kvm_msix_vec *vec)
+bool kvm_msix_watch_latched(struct kvm_msix_vec *vec)
 {
 	struct kvm_msix_watch *watch = &vec->dev->watch;
+	bool protected;
 
-	/* The pending bit before the watch. Pairs with take_off() and decide(). */
-	smp_mb__after_atomic();
-	if (READ_ONCE(watch->table_gpa) == KVM_MSIX_NOWHERE)
-		return;
-	if (READ_ONCE(watch->on))
-		kvm_msix_release_locked(vec);
-	else
-		mod_delayed_work(system_highpri_wq, &watch->work, 0);
+	lockdep_assert_held(&vec->lock);
+
+	if (!vec->dev->table_pages)
+		return false;
+	spin_lock(&watch->lock);
+	protected = watch->state == KVM_MSIX_WATCH_PROTECTED;
+	if (!protected)
+		watch_start_looking(vec->dev, WATCH_LAST_LOOK_EVENT);
+	spin_unlock(&watch->lock);
+	return protected;
 }
 
 /**
- * kvm_msix_watch_released - A vector is pending no more
+ * kvm_msix_watch_store - A store to a page of the table is about to be made
  * @dev: the device
  *
- * Context: the vector's lock, irqs off.
+ * Each page of the table faults once while LOOKING, and has the timer begin anew.
+ *
+ * Context: the page's lock, which is held until the page is writable.
  */
-void kvm_msix_watch_released(struct kvm_msix_device *dev)
+void kvm_msix_watch_store(struct kvm_msix_device *dev)
 {
 	struct kvm_msix_watch *watch = &dev->watch;
 
-	/* The pending bit before the watch. Pairs with the one in follow_up(). */
-	smp_mb__after_atomic();
-	if (READ_ONCE(watch->on) && !any_pending(dev))
-		queue_delayed_work(system_highpri_wq, &watch->work, LINGER);
-}
-
-/**
- * kvm_msix_guest_wrote - The guest has written to a page that somebody tracks
- * @node: the device's
- * @gpa: first byte written
- * @bytes: number of bytes
- *
- * Context: the vCPU's thread in a reader of kvm->srcu; may sleep.
- */
-void kvm_msix_guest_wrote(struct kvm_page_track_notifier_node *node, gpa_t gpa,
-			  int bytes)
-{
-	struct kvm_msix_device *dev =
-		container_of(node, struct kvm_msix_device, watch.node);
-	u64 table = READ_ONCE(dev->watch.table_gpa);
-	u32 size = kvm_msix_table_size(dev->core.nr);
-	struct kvm_msix_vec *vec;
-	u32 v, end;
-
-	if (table == KVM_MSIX_NOWHERE || gpa + bytes <= table ||
-	    gpa >= table + size)
-		return;
-
-	this_cpu_inc(dev->stats->writes);
-	v = gpa > table ? (gpa - table) / PCI_MSIX_ENTRY_SIZE : 0;
-	end = DIV_ROUND_UP(min_t(u64, gpa + bytes - table, size),
-			   PCI_MSIX_ENTRY_SIZE);
-	for (v = array_index_nospec(v, dev->core.nr); v < end; v++) {
-		vec = &dev->vecs[v];
-		spin_lock_irq(&vec->lock);
-		kvm_msix_release_locked(vec);
-		spin_unlock_irq(&vec->lock);
-		if (READ_ONCE(vec->gsi) != KVM_MSIX_NO_GSI)
-			kvm_msix_route_sync(dev, v, 1);
+	spin_lock_irq(&watch->lock);
+	if (watch->state != KVM_MSIX_WATCH_OPEN) {
+		this_cpu_inc(dev->stats->faults);
+		watch_start_looking(dev, WATCH_LAST_LOOK_STORE);
 	}
+	spin_unlock_irq(&watch->lock);
 }
 
 /**
- * kvm_msix_slot_gone - A memory slot goes, and with it what was tracked of it
- * @node: the device's
- * @gfn: first page
- * @npages: number of pages
+ * kvm_msix_watch_update - Look at all entries, and await a store if need be
+ * @dev: the device
  *
- * Nobody says of which address space it was. Pages are tracked in that which is
- * not SMM's: those that are still there are still tracked.
+ * After each ioctl that may have changed what the function awaits.
  *
- * Context: kvm->slots_lock.
+ * Context: dev->lock.
  */
-void kvm_msix_slot_gone(struct kvm_page_track_notifier_node *node, gfn_t gfn,
-			unsigned long npages)
+void kvm_msix_watch_update(struct kvm_msix_device *dev)
 {
-	struct kvm_msix_device *dev =
-		container_of(node, struct kvm_msix_device, watch.node);
+	lockdep_assert_held(&dev->lock);
+
+	if (dev->table_pages && watch_awaits_store(dev))
+		watch_queue_work(&dev->watch);
+}
+
+/**
+ * kvm_msix_watch_bound - A vector has been bound or unbound
+ * @vec: the vector
+ *
+ * The VMM is told of the vector again if the guest unmasks it while unbound.
+ *
+ * Context: dev->lock.
+ */
+void kvm_msix_watch_bound(struct kvm_msix_vec *vec)
+{
+	if (vec->dev->watch.told)
+		clear_bit(vec->index, vec->dev->watch.told);
+}
+
+/**
+ * kvm_msix_watch_init - Set up the watch of a device that can be mapped
+ * @dev: the device
+ * @unmask_eventfd: to tell the VMM of unbound vectors by, or NULL; if this
+ *	succeeds, the watch owns the reference
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int kvm_msix_watch_init(struct kvm_msix_device *dev,
+			struct eventfd_ctx *unmask_eventfd)
+{
 	struct kvm_msix_watch *watch = &dev->watch;
-	gfn_t page;
-	u32 i;
 
-	lockdep_assert_held(&dev->kvm->slots_lock);
-
-	for_each_set_bit(i, &watch->tracked, dev->map_pages) {
-		page = first_gfn(watch) + i;
-		if (page < gfn || page - gfn >= npages ||
-		    kvm_is_visible_gfn(dev->kvm, page))
-			continue;
-		__clear_bit(i, &watch->tracked);
-		WRITE_ONCE(watch->on, false);
+	if (unmask_eventfd) {
+		watch->told = bitmap_zalloc(dev->core.nr, KVM_MSIX_GFP);
+		if (!watch->told)
+			return -ENOMEM;
 	}
+	watch->unmask_eventfd = unmask_eventfd;
+	spin_lock_init(&watch->lock);
+	INIT_WORK(&watch->work, watch_work);
+	kvm_msix_hrtimer_setup(&watch->timer, watch_timer, CLOCK_MONOTONIC,
+			       HRTIMER_MODE_REL_SOFT);
+	return 0;
 }
 
-/* Nowhere, and not watching. */
-void kvm_msix_watch_init(struct kvm_msix_device *dev)
-{
-	dev->watch.table_gpa = KVM_MSIX_NOWHERE;
-	INIT_DELAYED_WORK(&dev->watch.work, work);
-}
-
-/* The table is nowhere, and no event comes any more. Waits for writes under way. */
+/**
+ * kvm_msix_watch_end - Stop the watch for good
+ * @dev: the device; no event and no mapping is left
+ *
+ * The timer may queue the work, never the other way round.
+ */
 void kvm_msix_watch_end(struct kvm_msix_device *dev)
 {
-	if (dev->watch.registered)
-		kvm_msix_track_unregister(dev->kvm, &dev->watch.node);
-	cancel_delayed_work_sync(&dev->watch.work);
+	struct kvm_msix_watch *watch = &dev->watch;
+
+	hrtimer_cancel(&watch->timer);
+	cancel_work_sync(&watch->work);
+	bitmap_free(watch->told);
+	if (watch->unmask_eventfd)
+		eventfd_ctx_put(watch->unmask_eventfd);
 }

@@ -96,13 +96,14 @@ struct kvm_msix_info {
  *	VMM is then handed the rest as well, which has not been stored; it can
  *	do so by KVM_MSIX_SET_STATE. A read of the PBA that covers an
  *	unbound vector is handed to the VMM as well: only the VMM can ask the
- *	device whether that vector is pending.
+ *	device whether that vector is pending. In a mapped table no access is
+ *	handed over; see kvm_msix_create.unmask_eventfd.
  * @KVM_MSIX_CREATE_EXT_DEST_ID: The VMM offers KVM_FEATURE_MSI_EXT_DEST_ID to
  *	the guest: bits 11:5 of a message's address are bits 14:8 of the
  *	destination id. Needs KVM_CAP_X2APIC_API's 32-bit ids enabled.
  * @KVM_MSIX_CREATE_MMAP: The device fd can be mapped, so that the guest can have
- *	the pages of the table as memory: see struct kvm_msix_locate.
- * @KVM_MSIX_CREATE_MMAP_PBA: The PBA is on these pages as well. Needs
+ *	the pages of the table as memory: see struct kvm_msix_create.
+ * @KVM_MSIX_CREATE_MMAP_PBA: The mapping has the PBA as well. Needs
  *	KVM_MSIX_CREATE_MMAP.
  */
 enum kvm_msix_create_flags {
@@ -120,24 +121,47 @@ enum kvm_msix_create_flags {
  * @nr_vectors: Number of table entries, 1 to 2048.
  * @table_offset: With KVM_MSIX_CREATE_MMAP: where on its first page the table
  *	begins, a multiple of 16 below 4096. Else 0.
- * @pba_offset: With KVM_MSIX_CREATE_MMAP_PBA: where the PBA begins, a multiple
- *	of 8, counted from the start of the table's first page. Else 0.
+ * @pba_offset: With KVM_MSIX_CREATE_MMAP_PBA: where in the mapping the PBA
+ *	begins, a multiple of 8: on the table's pages, or on the page that
+ *	follows them. Else 0.
+ * @unmask_eventfd: With both KVM_MSIX_CREATE_LAZY and KVM_MSIX_CREATE_MMAP: an
+ *	eventfd that is signalled after the guest has unmasked an unbound vector
+ *	in the mapped table. The caller may close its fd. Else 0.
  *
- * With KVM_MSIX_CREATE_MMAP, mmap() of the fd with MAP_SHARED at offset 0 gives
- * the pages that the table is on, laid out as in the device: table_offset + 16 *
- * nr_vectors bytes, rounded up to whole pages. What is neither table nor PBA
- * there is memory without a meaning.
+ * With KVM_MSIX_CREATE_MMAP, mmap() of the fd with MAP_SHARED gives the pages
+ * that the table is on, laid out as in the device: @table_offset + 16 *
+ * @nr_vectors bytes, rounded up to whole pages; and with KVM_MSIX_CREATE_MMAP_PBA
+ * whatever more @pba_offset + 8 bytes for each 64 vectors begun need. A VMM whose
+ * device has the PBA on pages of its own gives it the next page of the mapping,
+ * keeping its offset in the page. What is neither table nor PBA is memory without
+ * a meaning.
+ *
+ * The VMM makes these pages guest memory by KVM_SET_USER_MEMORY_REGION. The guest
+ * then accesses table and PBA without any exit, and an entry is read when its
+ * vector has an event. A store that unmasks a pending vector, or an unbound one of
+ * a KVM_MSIX_CREATE_LAZY function while MSI-X is enabled, is noticed by whomever
+ * it is made, some microseconds after it, or, if other stores came before it, at
+ * the latest when as much time again has passed since these (16 times as much for
+ * an unbound vector), and never more than some 33 ms after it. While the pages are
+ * no guest memory, guest accesses trap where KVM_MSIX_LOCATE says that table and
+ * PBA are.
+ *
+ * In a mapped PBA the bit of a vector is clear until the vector is bound, and what
+ * the guest stores there has no effect. A function with a vector that has a GSI
+ * cannot be mapped (mmap() fails with EBUSY), nor a mapped one have a GSI. mmap()
+ * fails with EINVAL beyond the end of the pages and with MAP_PRIVATE.
  *
  * Create a function in its state after power-on: every entry masked and zero,
  * nothing pending, MSI-X disabled, located nowhere, no vector bound. It holds
  * the VM: the VM lives until the last function of it is closed.
  *
  * Return: a new device fd, close-on-exec.
- *  - EBADF: @vm_fd is not an open file.
+ *  - EBADF: @vm_fd or @unmask_eventfd is not an open file.
  *  - EINVAL: @vm_fd is not a VM; the VM has no in-kernel irqchip; @nr_vectors
  *    is out of range; KVM_MSIX_CREATE_EXT_DEST_ID without 32-bit ids; an
- *    offset is misaligned or out of range, or there is none to give; the PBA
- *    overlaps the table or is not on its pages.
+ *    offset is misaligned, out of range, or not 0 without its flag; the PBA
+ *    overlaps the table or begins beyond the page that follows the table;
+ *    @unmask_eventfd is no eventfd, or not 0 without its flags.
  *  - EOPNOTSUPP: KVM_MSIX_CREATE_MMAP without KVM_MSIX_CAP_MMAP.
  *  - EIO: the VM is another address space's, or dead.
  *  - EMFILE, ENFILE: no more file descriptors.
@@ -149,6 +173,7 @@ struct kvm_msix_create {
 	__u32 nr_vectors;
 	__u32 table_offset;
 	__u32 pba_offset;
+	__s32 unmask_eventfd;
 };
 
 #define KVM_MSIX_CREATE _IO(KVM_MSIX_TYPE, KVM_MSIX_CMD_CREATE)
@@ -157,12 +182,10 @@ struct kvm_msix_create {
  * enum kvm_msix_locate_flags - Flags of KVM_MSIX_LOCATE
  * @KVM_MSIX_LOCATE_TABLE: The table answers at table_gpa.
  * @KVM_MSIX_LOCATE_PBA: The PBA answers at pba_gpa.
- * @KVM_MSIX_LOCATE_MAPPED: The guest has the table's pages as memory.
  */
 enum kvm_msix_locate_flags {
 	KVM_MSIX_LOCATE_TABLE = 1 << 0,
 	KVM_MSIX_LOCATE_PBA = 1 << 1,
-	KVM_MSIX_LOCATE_MAPPED = 1 << 2,
 };
 
 /**
@@ -179,22 +202,12 @@ enum kvm_msix_locate_flags {
  * it is under way when the ioctl returns. After an error the old addresses
  * still answer; a VMM whose guest has left them says nowhere next.
  *
- * KVM_MSIX_LOCATE_MAPPED says that a mapping of the fd is guest memory
- * (KVM_SET_USER_MEMORY_REGION) where the table's pages are. The guest then
- * accesses table, and PBA if it is there too, without any exit; an entry is
- * looked at when it is needed. Where memory goes, accesses are answered as
- * without the flag. So set the memory first, then LOCATE; to end it, take the
- * memory away, then LOCATE without the flag; and LOCATE again after each other
- * change of that memory: each LOCATE finds what was written unseen. What the
- * guest does there is not reported: bind every vector that it may use,
- * KVM_MSIX_CREATE_LAZY has no effect.
+ * Where the VMM has made the mapping of the fd guest memory, KVM does not ask
+ * here. The addresses answer beneath, for when that memory goes.
  *
  * Return: 0.
  *  - EINVAL: misaligned; the range wraps; table and PBA overlap; an address
- *    without its flag; KVM_MSIX_LOCATE_MAPPED without KVM_MSIX_CREATE_MMAP or
- *    without KVM_MSIX_LOCATE_TABLE, at another offset in the page than CREATE
- *    was given, or where guest memory is not a writable mapping of this fd,
- *    or in a VM whose vCPUs KVM cannot emulate for (SEV-ES).
+ *    without its flag.
  *  - EEXIST: something else in the VM answers MMIO there: another function, an
  *    ioeventfd, an in-kernel device.
  *  - ENOSPC: the VM has too many in-kernel MMIO devices.
@@ -246,7 +259,7 @@ struct kvm_msix_vector {
  *    a pin of a userspace I/O APIC.
  *  - EBADF: an fd is not an open file.
  *  - EBUSY: an eventfd is another vector's or a KVM irqfd's; a GSI is another
- *    vector's.
+ *    vector's, or is to be one of a mapped function.
  *  - EEXIST: a GSI has a route of the VMM's.
  */
 struct kvm_msix_bind {

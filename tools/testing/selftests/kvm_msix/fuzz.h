@@ -178,6 +178,9 @@ enum fuzz_stat {
 	STAT_KICKS,
 	STAT_DELIVERED,
 	STAT_DROPPED,
+	STAT_PROTECTED,
+	STAT_FAULTS,
+	STAT_TOLD,
 	NR_STATS
 };
 
@@ -206,7 +209,7 @@ struct fuzz_event {
 	int irqfd;
 };
 
-/* A pending vector let go by a write to memory that may be noticed later. */
+/* A pending vector let go by a write to memory, which is noticed later. */
 struct fuzz_late {
 	bool is;
 	bool unsure;	/* of its message, which has changed since */
@@ -214,21 +217,28 @@ struct fuzz_late {
 	u32 data;
 };
 
+/* Has the VMM been told that an unbound vector is unmasked? */
+enum fuzz_tell {
+	UNTOLD,
+	MAYBE_TOLD,
+	TOLD,
+};
+
 /**
  * struct fuzz_dev - A function
  * @fd: -1: there is none
  * @pages: that can be mapped
+ * @table_pages: those of them that the table is on
  * @table_offset: where the table begins there
  * @pba_offset: where the PBA does, if it is there
  * @rest: these pages, but the table: the guest's picture of the PBA, memory
- * @no_gsi: never has one, which would keep the watch on
- * @mapped: located with KVM_MSIX_LOCATE_MAPPED
- * @told: so, and the memory there is as it was then
- * @watched: so, and a write there is noticed at once
- * @unseen: something was written that nobody notices, in this operation
+ * @no_gsi: never has one, which would keep it from being mapped
  * @drawn: the picture of the PBA was written, in this operation
  * @late: by vector; empty between operations
- * @maybe_writes: that are counted if the pages are watched
+ * @unmask_event: the unmask_eventfd, or -1
+ * @tell: by vector
+ * @may_tell: signals of @unmask_event that may come
+ * @told: those that have come
  * @unsure: messages of which the model does not know whether they are taken
  * @stats_fd: its counters in debugfs
  */
@@ -239,20 +249,20 @@ struct fuzz_dev {
 	u64 table;
 	u64 pba;
 	u32 pages;
+	u32 table_pages;
 	u32 table_offset;
 	u32 pba_offset;
 	u8 *rest;
 	bool no_gsi;
-	bool mapped;
-	bool told;
-	bool watched;
-	bool unseen;
 	bool drawn;
 	struct model m;
 	struct fuzz_vec vec[MODEL_MAX_VECTORS];
 	struct fuzz_late late[MODEL_MAX_VECTORS];
 	u32 nr_late;
-	u64 maybe_writes;
+	int unmask_event;
+	enum fuzz_tell tell[MODEL_MAX_VECTORS];
+	u64 may_tell;
+	u64 told;
 	u64 stat[NR_STATS];
 	u64 unsure;
 	int id;
@@ -294,13 +304,24 @@ struct fuzz_area {
 	bool writable;
 };
 
-/* Guest memory: pages of an area, from @first on, whatever they are. */
+/**
+ * struct fuzz_slot - Guest memory: pages of an area, whatever they are
+ * @gpa: where the guest has them
+ * @pages: their number; 0: there is no memory
+ * @area: the area
+ * @first: where in the area they begin
+ * @read_only: a write of the guest's is no write to memory
+ * @log: KVM logs what the guest writes
+ * @dirty: bit n: the guest has written to page n since the log was read
+ */
 struct fuzz_slot {
 	u64 gpa;
-	u32 pages;	/* 0: there is none */
+	u32 pages;
 	u32 area;
 	u32 first;
 	bool read_only;
+	bool log;
+	u32 dirty;
 };
 
 /**
@@ -368,7 +389,7 @@ void fuzz_expect_event(struct world *w, struct fuzz_vec *vec);
 /* A pending message is sent, as it is now, or as @late says. */
 void fuzz_expect_kick(struct world *w, struct fuzz_dev *d, u32 v, const struct fuzz_late *late);
 void fuzz_expect_access(struct world *w, struct fuzz_vm *vm, struct access *a, bool *known);
-int fuzz_expect_locate(struct world *w, struct fuzz_dev *d, u32 flags, u64 table, u64 pba);
+int fuzz_expect_locate(struct fuzz_dev *d, u32 flags, u64 table, u64 pba);
 int fuzz_expect_bind(struct world *w, struct fuzz_dev *d, u32 first, u32 count,
 		     const struct kvm_msix_vector *vectors, struct fuzz_event **events,
 		     const int *errs);
@@ -410,7 +431,8 @@ void fuzz_do_access(struct world *w, struct fuzz_vm *vm, struct access *a);
  */
 
 #define FUZZ_PAGE	4096u
-#define FUZZ_AREA_PAGES	9
+/* A table that does not begin with its first page, and a PBA across two more. */
+#define FUZZ_AREA_PAGES	11
 
 void fuzz_areas_init(struct world *w);
 /* Map @pages pages of @d from @first on; returns an errno. NULL: a hole. */
@@ -418,16 +440,25 @@ int fuzz_map(struct world *w, u32 area, struct fuzz_dev *d, u32 first, u32 pages
 	     int flags);
 void fuzz_unmap_dev(struct world *w, struct fuzz_dev *d);
 bool fuzz_mapped(const struct world *w, const struct fuzz_dev *d);
-/* Give a VM this memory, or take away what it has by that slot: NULL. */
+/* What is mapped in one area is in another now; @copy: there as well. */
+void fuzz_move_area(struct world *w, u32 from, u32 to, bool copy);
+/* The pages of an area behind its first @pages are a hole. */
+void fuzz_cut_area(struct world *w, u32 area, u32 pages);
+void fuzz_protect_area(struct world *w, u32 area, bool writable);
+/*
+ * Give a VM this memory by that slot, in place of other memory if there is any
+ * in it, or take it away: NULL.
+ */
 void fuzz_set_slot(struct world *w, struct fuzz_vm *vm, u32 i, const struct fuzz_slot *slot);
-bool fuzz_slot_free(const struct fuzz_vm *vm, u64 gpa, u32 pages);
-const struct fuzz_slot *fuzz_slot_at(const struct fuzz_vm *vm, u64 gpa);
-/* The guest can access this: it is not memory, or there is no hole in it. */
-bool fuzz_reachable(const struct world *w, const struct fuzz_vm *vm, u64 gpa, u32 len);
+/* There is no memory but by slot @but; FUZZ_SLOTS: by none. */
+bool fuzz_slot_free(const struct fuzz_vm *vm, u32 but, u64 gpa, u32 pages);
+struct fuzz_slot *fuzz_slot_at(struct fuzz_vm *vm, u64 gpa);
+/* Fails if KVM has not logged what the guest has written. */
+void fuzz_read_log(struct world *w, struct fuzz_vm *vm, u32 i);
+/* The guest can do this: there is memory that it may access so, or none. */
+bool fuzz_reachable(const struct world *w, struct fuzz_vm *vm, const struct access *a);
 /* As fuzz_tame_access(), if it is all in memory, where tables are aligned. */
-bool fuzz_tame_memory(const struct fuzz_vm *vm, struct access *a);
-/* KVM_MSIX_LOCATE_MAPPED: 0 or -errno. */
-int fuzz_expect_mapped(struct world *w, struct fuzz_dev *d, u32 flags, u64 table, u64 pba);
+bool fuzz_tame_memory(struct fuzz_vm *vm, struct access *a);
 /* Bytes of one page of guest memory. */
 void fuzz_memory_access(struct world *w, struct fuzz_vm *vm, bool write, u64 gpa, u32 len,
 			u8 *bytes);
@@ -437,25 +468,43 @@ void fuzz_poke(struct world *w, struct fuzz_dev *d, u32 at, u32 len, const u8 *b
 void fuzz_picture(struct fuzz_dev *d, u32 v);
 void fuzz_picture_all(struct fuzz_dev *d);
 u64 fuzz_pba_read(struct fuzz_dev *d, u32 offset, u32 len);
-bool fuzz_needs_watch(const struct fuzz_dev *d);
-/* An ioctl has brought the watch up to date, or is just about to. */
-void fuzz_looked(struct fuzz_dev *d);
 /* A vector is late no more; returns whether it was. */
 bool fuzz_take_late(struct fuzz_dev *d, u32 v);
-/* The operation is over: whatever is late has to come now. */
+/* All that was written is seen: a vector that is late is not any more. */
 void fuzz_settle(struct world *w);
 void fuzz_compare_areas(struct world *w);
 
 void fuzz_draw_layout(struct rng *r, struct kvm_msix_create *args);
 int fuzz_expect_layout(const struct kvm_msix_create *args);
 /* As a VMM does that keeps to the rules, mostly. */
-void fuzz_locate_mapped(struct world *w, struct rng *r, struct fuzz_dev *d);
+void fuzz_make_memory(struct world *w, struct rng *r, struct fuzz_dev *d);
 void fuzz_op_map(struct world *w, struct rng *r);
+void fuzz_op_remap(struct world *w, struct rng *r);
+void fuzz_op_advise(struct world *w, struct rng *r);
 void fuzz_op_slot(struct world *w, struct rng *r);
+void fuzz_op_log(struct world *w, struct rng *r);
 void fuzz_op_poke(struct world *w, struct rng *r);
 void fuzz_op_grow(struct world *w, struct rng *r);
 void fuzz_op_rest(struct world *w, struct rng *r);
 u64 fuzz_stat(const struct fuzz_dev *d, enum fuzz_stat stat);
+
+/*
+ * What the VMM is told by unmask_eventfd (fuzz_told.c). All of it is called
+ * before the kernel does what it is about.
+ */
+
+/* The kernel looks for unbound vectors that are unmasked. */
+bool fuzz_tells(const struct fuzz_dev *d);
+/* A vector's entry has been written, in memory or by a trapped access. */
+void fuzz_told_write(struct fuzz_dev *d, u32 v, bool was_masked, bool trapped);
+/* A vector is bound anew, or to nothing. */
+void fuzz_told_bind(struct fuzz_dev *d, u32 v);
+/* Message Control is another, maybe; entries may be as well. */
+void fuzz_told_control(struct fuzz_dev *d, bool was_enabled);
+void fuzz_told_replace(struct fuzz_dev *d, u32 v, bool was_masked);
+/* The kernel has looked at all entries as they are now, and told what there was to tell. */
+void fuzz_told_look(struct fuzz_dev *d);
+void fuzz_told_settle(struct fuzz_dev *d);
 
 /* Many threads for @seconds; returns the number of operations. */
 u64 fuzz_threads(u64 seed, u32 seconds);

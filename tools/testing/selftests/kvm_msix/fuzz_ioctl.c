@@ -17,8 +17,7 @@ const struct fuzz_cmd fuzz_cmds[] = {
 	    .flags = KVM_MSIX_CREATE_LAZY | KVM_MSIX_CREATE_EXT_DEST_ID |
 		     KVM_MSIX_CREATE_MMAP | KVM_MSIX_CREATE_MMAP_PBA),
 	CMD(KVM_MSIX_LOCATE, kvm_msix_locate,
-	    .flags = KVM_MSIX_LOCATE_TABLE | KVM_MSIX_LOCATE_PBA |
-		     KVM_MSIX_LOCATE_MAPPED),
+	    .flags = KVM_MSIX_LOCATE_TABLE | KVM_MSIX_LOCATE_PBA),
 	CMD(KVM_MSIX_BIND, kvm_msix_bind),
 	CMD(KVM_MSIX_CONTROL, kvm_msix_control,
 	    .reserved = offsetof(struct kvm_msix_control, __reserved)),

@@ -6,7 +6,7 @@
 
 #include "fuzz.h"
 
-/* Within a page, and in ways that cannot be. */
+/* In ways that can be, and in others. */
 void fuzz_draw_layout(struct rng *r, struct kvm_msix_create *args)
 {
 	u32 table_size = args->nr_vectors * ENTRY_SIZE, pba_size = msix_pba_size(args->nr_vectors);
@@ -18,7 +18,7 @@ void fuzz_draw_layout(struct rng *r, struct kvm_msix_create *args)
 	end = args->table_offset + table_size;
 	if (one_in(r, 2)) {
 		args->flags |= KVM_MSIX_CREATE_MMAP_PBA;
-		switch (pick(r, 4)) {
+		switch (pick(r, 6)) {
 		case 0:
 			args->pba_offset = end;
 			break;
@@ -27,6 +27,11 @@ void fuzz_draw_layout(struct rng *r, struct kvm_msix_create *args)
 			break;
 		case 2:
 			args->pba_offset = -(-end & -FUZZ_PAGE) - pba_size;
+			break;
+		case 3:
+		case 4:
+			/* A page of its own, or the next. */
+			args->pba_offset = -(-end & -FUZZ_PAGE) + pick(r, 520) * 8;
 			break;
 		default:
 			args->pba_offset = pick(r, 512) * 8;
@@ -70,7 +75,7 @@ int fuzz_expect_layout(const struct kvm_msix_create *args)
 		return 0;
 	if (pba < table_end && table < pba_end)
 		return -EINVAL;
-	return pba_end > (table_end + FUZZ_PAGE - 1) / FUZZ_PAGE * FUZZ_PAGE ? -EINVAL : 0;
+	return pba / FUZZ_PAGE > (table_end + FUZZ_PAGE - 1) / FUZZ_PAGE ? -EINVAL : 0;
 }
 
 /* Where all of it is mapped, or now is. */
@@ -114,21 +119,30 @@ static const struct fuzz_slot *slot_of(struct world *w, struct rng *r, struct fu
 	if (i == FUZZ_SLOTS)
 		i = pick(r, FUZZ_SLOTS);
 	slot.gpa = draw_page(r, slot.pages);
-	fuzz_set_slot(w, vm, i, NULL);
-	if (!fuzz_slot_free(vm, slot.gpa, slot.pages))
+	slot.log = one_in(r, 4);
+	if (!fuzz_slot_free(vm, i, slot.gpa, slot.pages))
 		return NULL;
 	fuzz_set_slot(w, vm, i, &slot);
 	return &vm->slot[i];
 }
 
-void fuzz_locate_mapped(struct world *w, struct rng *r, struct fuzz_dev *d)
+static bool has_gsi(const struct fuzz_dev *d)
 {
-	struct kvm_msix_locate args = {
-		.flags = KVM_MSIX_LOCATE_TABLE | KVM_MSIX_LOCATE_MAPPED,
-	};
+	u32 v;
+
+	for (v = 0; v < d->m.nr; v++)
+		if (d->vec[v].gsi >= 0)
+			return true;
+	return false;
+}
+
+/* And the windows beneath. */
+void fuzz_make_memory(struct world *w, struct rng *r, struct fuzz_dev *d)
+{
+	struct kvm_msix_locate args = { .flags = KVM_MSIX_LOCATE_TABLE };
 	const struct fuzz_slot *slot;
 
-	if (d->vm->fd < 0)
+	if (d->vm->fd < 0 || has_gsi(d))
 		return;
 	slot = slot_of(w, r, d->vm, map_all(w, r, d));
 	if (!slot)
@@ -138,21 +152,6 @@ void fuzz_locate_mapped(struct world *w, struct rng *r, struct fuzz_dev *d)
 		args.flags |= KVM_MSIX_LOCATE_PBA;
 		args.pba_gpa = d->flags & KVM_MSIX_CREATE_MMAP_PBA ?
 			       slot->gpa + d->pba_offset : draw_page(r, 1) + pick(r, 500) * 8;
-	}
-	if (one_in(r, 8)) {
-		switch (pick(r, 4)) {
-		case 0:
-			args.table_gpa += one_in(r, 2) ? ENTRY_SIZE : 8;
-			break;
-		case 1:
-			args.table_gpa += one_in(r, 2) ? FUZZ_PAGE : -FUZZ_PAGE;
-			break;
-		case 2:
-			args.pba_gpa += one_in(r, 2) ? 8 : -8;
-			break;
-		default:
-			args.flags ^= 1u << pick(r, 3);
-		}
 	}
 	fuzz_locate(w, r, d, &args);
 }
@@ -183,10 +182,53 @@ void fuzz_op_map(struct world *w, struct rng *r)
 		want = ENODEV;
 	else if (flags == MAP_PRIVATE || first + pages > d->pages)
 		want = EINVAL;
+	else if (has_gsi(d))
+		want = EBUSY;
 	fuzz_expect_errno("mmap", want, fuzz_map(w, area, d, first, pages, prot, flags));
 }
 
-/* Guest memory comes, or goes, whatever the functions are told. */
+/* A mapping is elsewhere, there twice, shorter, of other protection. */
+void fuzz_op_remap(struct world *w, struct rng *r)
+{
+	u32 from = pick(r, FUZZ_AREAS), to = (from + 1 + pick(r, FUZZ_AREAS - 1)) % FUZZ_AREAS;
+	struct fuzz_area *area = &w->area[from];
+
+	if (!area->dev)
+		return;
+	switch (pick(r, 6)) {
+	case 0:
+	case 1:
+		fuzz_move_area(w, from, to, false);
+		break;
+	case 2:
+		fuzz_move_area(w, from, to, true);
+		break;
+	case 3:
+		if (area->pages > 1)
+			fuzz_cut_area(w, from, 1 + pick(r, area->pages - 1));
+		break;
+	default:
+		fuzz_protect_area(w, from, !area->writable);
+	}
+}
+
+/* Advice that the kernel may follow, but not so that anything is lost by it. */
+void fuzz_op_advise(struct world *w, struct rng *r)
+{
+	static const int advice[] = {
+		MADV_DONTNEED, MADV_COLD, MADV_PAGEOUT, MADV_FREE, MADV_REMOVE, MADV_HUGEPAGE,
+		MADV_WILLNEED, MADV_POPULATE_READ, MADV_POPULATE_WRITE,
+	};
+	struct fuzz_area *area = &w->area[pick(r, FUZZ_AREAS)];
+	int what = advice[pick(r, ARRAY_SIZE(advice))];
+
+	if (!area->dev)
+		return;
+	fuzz_log("advise: area %u, %i", (u32)(area - w->area), what);
+	madvise(area->mem, area->pages * FUZZ_PAGE, what);
+}
+
+/* Guest memory comes, moves, or goes. */
 void fuzz_op_slot(struct world *w, struct rng *r)
 {
 	struct fuzz_slot slot = { .area = pick(r, FUZZ_AREAS), .read_only = one_in(r, 6) };
@@ -196,21 +238,40 @@ void fuzz_op_slot(struct world *w, struct rng *r)
 
 	if (vm->fd < 0)
 		return;
-	if (old.pages) {
+	if (old.pages && one_in(r, 2)) {
 		fuzz_set_slot(w, vm, i, NULL);
 		/* Away and back. */
 		if (one_in(r, 2))
 			fuzz_set_slot(w, vm, i, &old);
 		return;
 	}
-	if (one_in(r, 4))
-		slot.first = pick(r, FUZZ_AREA_PAGES);
-	slot.pages = 1 + pick(r, FUZZ_AREA_PAGES - slot.first);
-	if (!one_in(r, 4) && w->area[slot.area].pages > slot.first)
-		slot.pages = w->area[slot.area].pages - slot.first;
-	slot.gpa = draw_page(r, slot.pages);
-	if (fuzz_slot_free(vm, slot.gpa, slot.pages))
+	if (old.pages) {
+		slot = old;
+		slot.log = one_in(r, 2);
+		slot.read_only ^= one_in(r, 6);
+	} else {
+		if (one_in(r, 4))
+			slot.first = pick(r, FUZZ_AREA_PAGES);
+		slot.pages = 1 + pick(r, FUZZ_AREA_PAGES - slot.first);
+		if (!one_in(r, 4) && w->area[slot.area].pages > slot.first)
+			slot.pages = w->area[slot.area].pages - slot.first;
+		slot.log = one_in(r, 4);
+	}
+	if (!old.pages || one_in(r, 2))
+		slot.gpa = draw_page(r, slot.pages);
+	if (fuzz_slot_free(vm, i, slot.gpa, slot.pages))
 		fuzz_set_slot(w, vm, i, &slot);
+}
+
+/* As in a migration. */
+void fuzz_op_log(struct world *w, struct rng *r)
+{
+	struct fuzz_vm *vm = w->vm[0];
+	u32 i;
+
+	for (i = 0; i < FUZZ_SLOTS; i++)
+		if (vm->slot[i].pages && vm->slot[i].log)
+			fuzz_read_log(w, vm, i);
 }
 
 /* The VMM writes to the memory itself: one field of an entry. */
@@ -241,8 +302,8 @@ void fuzz_op_poke(struct world *w, struct rng *r)
 	      field == ENTRY_DATA ? fuzz_tame_data(0x20 + pick(r, 0xe0)) :
 	      field == ENTRY_ADDR_LO ? MSI_ADDR(pick(r, 2)) : 0;
 	fuzz_log("poke: device %i, byte %#x: %#x", d->id, at, val);
-	WRITE_ONCE(*(u32 *)(area->mem + at - area->first * FUZZ_PAGE), val);
 	fuzz_poke(w, d, at, 4, (u8 *)&val);
+	WRITE_ONCE(*(u32 *)(area->mem + at - area->first * FUZZ_PAGE), val);
 }
 
 /* A mapping that grows has nothing where the function ends. */
@@ -253,7 +314,7 @@ void fuzz_op_grow(struct world *w, struct rng *r)
 	int pipes[2];
 	u8 *mem;
 
-	if (!d || !d->pages)
+	if (!d || !d->pages || has_gsi(d))
 		return;
 	fuzz_log("grow: device %i", d->id);
 	size = d->pages * FUZZ_PAGE;
@@ -271,26 +332,94 @@ void fuzz_op_grow(struct world *w, struct rng *r)
 
 #define REST_MS	20000
 
-/* Where nothing is pending and no GSI bound, nobody watches after a while. */
-void fuzz_op_rest(struct world *w, struct rng *r)
+/* The function's first table page that the VMM may write to, as it is. */
+static u8 *find_page(struct world *w, const struct fuzz_dev *d)
 {
-	struct access a = { .insn = INSN_OR, .width = 4, .count = 1 };
-	u32 i, tries, first = pick(r, FUZZ_DEVS);
-	struct fuzz_dev *d = NULL;
-	u64 before;
+	struct fuzz_area *area;
+	u32 i;
 
-	for (i = 0; i < FUZZ_DEVS && !(d && d->told && d->vm->m && !fuzz_needs_watch(d)); i++)
-		d = w->dev[(first + i) % FUZZ_DEVS];
-	if (!d || !d->told || !d->vm->m || fuzz_needs_watch(d) || d->stats_fd < 0)
-		return;
-	fuzz_log("rest: device %i", d->id);
-	a.gpa = d->table + (d->m.nr - 1) * ENTRY_SIZE + ENTRY_CTRL;
-	for (tries = 0; tries < REST_MS / 10; tries++) {
-		before = fuzz_stat(d, STAT_WRITES);
-		fuzz_do_access(w, d->vm, &a);
-		if (fuzz_stat(d, STAT_WRITES) == before)
+	for (i = 0; i < FUZZ_AREAS; i++) {
+		area = &w->area[i];
+		if (area->dev == d && area->writable && !area->first)
+			return area->mem + d->table_offset;
+	}
+	return NULL;
+}
+
+static void store_same(u8 *byte)
+{
+	asm volatile("lock; orb $0, %0" : "+m" (*byte) : : "memory");
+}
+
+static bool any_pending(const struct fuzz_dev *d)
+{
+	u32 v;
+
+	for (v = 0; v < d->m.nr; v++)
+		if (d->m.vector[v].pending)
+			return true;
+	return false;
+}
+
+/*
+ * Until the pages are protected again, after a store. When they are for the
+ * second time, the look after the first time is over.
+ */
+static void until_protected(const struct fuzz_dev *d, u8 *page)
+{
+	u64 before = fuzz_stat(d, STAT_PROTECTED);
+	u32 tries;
+
+	for (tries = 0; tries < REST_MS; tries++) {
+		/* A store may slip in when they are just about to be. */
+		if (!(tries % 100))
+			store_same(page);
+		usleep(1000);
+		if (fuzz_stat(d, STAT_PROTECTED) != before)
 			return;
-		usleep(10000);
+	}
+	fuzz_fail("device %i is not watched", d->id);
+}
+
+/* Where no store is awaited, nobody watches after a while. */
+static void until_open(const struct fuzz_dev *d, u8 *page)
+{
+	u64 faults, protected;
+	u32 tries;
+
+	for (tries = 0; tries < REST_MS / 50; tries++) {
+		faults = fuzz_stat(d, STAT_FAULTS);
+		protected = fuzz_stat(d, STAT_PROTECTED);
+		store_same(page);
+		usleep(50000);
+		store_same(page);
+		if (fuzz_stat(d, STAT_FAULTS) == faults &&
+		    fuzz_stat(d, STAT_PROTECTED) == protected)
+			return;
 	}
 	fuzz_fail("device %i is still watched", d->id);
+}
+
+void fuzz_op_rest(struct world *w, struct rng *r)
+{
+	u32 i, first = pick(r, FUZZ_DEVS);
+	struct fuzz_dev *d;
+	u8 *page = NULL;
+
+	for (i = 0; i < FUZZ_DEVS && !page; i++) {
+		d = w->dev[(first + i) % FUZZ_DEVS];
+		if (d && d->stats_fd >= 0)
+			page = find_page(w, d);
+	}
+	if (!page)
+		return;
+	fuzz_log("rest: device %i", d->id);
+	if (!any_pending(d) && !fuzz_tells(d)) {
+		until_open(d, page);
+		return;
+	}
+	until_protected(d, page);
+	until_protected(d, page);
+	if (fuzz_tells(d))
+		fuzz_told_look(d);
 }

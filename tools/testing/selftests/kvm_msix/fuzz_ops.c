@@ -117,13 +117,37 @@ static u32 draw_msi_gsi(struct rng *r)
  * Functions come and go.
  */
 
+static u32 pages(u32 bytes)
+{
+	return (bytes + FUZZ_PAGE - 1) / FUZZ_PAGE;
+}
+
+/* The fd of the eventfd, or -1; an error in place of 0 in *want. */
+static int draw_unmask_event(struct world *w, struct rng *r, struct kvm_msix_create *args,
+			     int *want)
+{
+	if (!(args->flags & KVM_MSIX_CREATE_LAZY) || !(args->flags & KVM_MSIX_CREATE_MMAP)) {
+		if (one_in(r, 16)) {
+			args->unmask_eventfd = w->event[0].fd;
+			*want = EINVAL;
+		}
+		return -1;
+	}
+	if (one_in(r, 16)) {
+		args->unmask_eventfd = fuzz_bad_fd(r, *want ? &(int){ 0 } : want);
+		return -1;
+	}
+	args->unmask_eventfd = event_create();
+	return args->unmask_eventfd;
+}
+
 static void op_create(struct world *w, struct rng *r)
 {
 	static const u32 nrs[] = { 1, 2, 3, 4, 5, 8, 63, 64, 65, 100 };
 	struct fuzz_vm *vm = w->vm[one_in(r, 4)];
 	struct kvm_msix_create args = { .vm_fd = vm->fd };
 	struct fuzz_dev *d;
-	int want = 0, err, fd;
+	int want = 0, err, fd, unmask_event;
 	u32 i, v;
 
 	args.nr_vectors = one_in(r, 32) ? 1 + pick(r, 2048) : nrs[pick(r, ARRAY_SIZE(nrs))];
@@ -149,6 +173,7 @@ static void op_create(struct world *w, struct rng *r)
 		if (fuzz_expect_layout(&args))
 			want = EINVAL;
 	}
+	unmask_event = draw_unmask_event(w, r, &args, &want);
 
 	fuzz_log("create: %u vectors, flags %#x, vm %i, table at %#x, PBA at %#x", args.nr_vectors,
 		 args.flags, args.vm_fd, args.table_offset, args.pba_offset);
@@ -160,8 +185,11 @@ static void op_create(struct world *w, struct rng *r)
 	}
 	err = fuzz_ioctl(r, w->node, KVM_MSIX_CREATE, &args, sizeof(args), &fd);
 	fuzz_expect_errno("CREATE", want, err);
-	if (err)
+	if (err) {
+		if (unmask_event >= 0)
+			close(unmask_event);
 		return;
+	}
 
 	d = calloc(1, sizeof(*d));
 	TEST_ASSERT(d, "calloc");
@@ -170,14 +198,18 @@ static void op_create(struct world *w, struct rng *r)
 	d->flags = args.flags;
 	d->table = NOWHERE;
 	d->pba = NOWHERE;
+	d->unmask_event = unmask_event;
 	if (args.flags & KVM_MSIX_CREATE_MMAP) {
 		d->table_offset = args.table_offset;
 		d->pba_offset = args.pba_offset;
-		d->pages = (args.table_offset + args.nr_vectors * ENTRY_SIZE + FUZZ_PAGE - 1) /
-			   FUZZ_PAGE;
+		d->table_pages = pages(args.table_offset + args.nr_vectors * ENTRY_SIZE);
+		d->pages = d->table_pages;
+		if (args.flags & KVM_MSIX_CREATE_MMAP_PBA &&
+		    pages(args.pba_offset + msix_pba_size(args.nr_vectors)) > d->pages)
+			d->pages = pages(args.pba_offset + msix_pba_size(args.nr_vectors));
 		d->rest = calloc(d->pages, FUZZ_PAGE);
 		TEST_ASSERT(d->rest, "calloc");
-		d->no_gsi = one_in(r, 2);
+		d->no_gsi = !one_in(r, 3);
 	}
 	model_reset(&d->m, args.nr_vectors);
 	for (v = 0; v < d->m.nr; v++)
@@ -269,7 +301,7 @@ void fuzz_locate(struct world *w, struct rng *r, struct fuzz_dev *d, struct kvm_
 	u32 table_size = model_table_bytes(&d->m), pba_size = model_pba_bytes(&d->m);
 	int want, err;
 
-	want = -fuzz_expect_locate(w, d, args->flags, args->table_gpa, args->pba_gpa);
+	want = -fuzz_expect_locate(d, args->flags, args->table_gpa, args->pba_gpa);
 	if (!want && args->flags & KVM_MSIX_LOCATE_TABLE && args->table_gpa != d->table &&
 	    fuzz_occupied(d->vm, w, d, args->table_gpa, table_size))
 		want = EEXIST;
@@ -284,9 +316,6 @@ void fuzz_locate(struct world *w, struct rng *r, struct fuzz_dev *d, struct kvm_
 		return;
 	d->table = args->flags & KVM_MSIX_LOCATE_TABLE ? args->table_gpa : NOWHERE;
 	d->pba = args->flags & KVM_MSIX_LOCATE_PBA ? args->pba_gpa : NOWHERE;
-	d->mapped = args->flags & KVM_MSIX_LOCATE_MAPPED;
-	d->told = d->mapped;
-	fuzz_looked(d);
 }
 
 static void op_locate(struct world *w, struct rng *r)
@@ -298,7 +327,7 @@ static void op_locate(struct world *w, struct rng *r)
 	if (!d)
 		return;
 	if (d->pages && !one_in(r, 3)) {
-		fuzz_locate_mapped(w, r, d);
+		fuzz_make_memory(w, r, d);
 		return;
 	}
 	table_size = model_table_bytes(&d->m);
@@ -317,8 +346,6 @@ static void op_locate(struct world *w, struct rng *r)
 		args.flags ^= KVM_MSIX_LOCATE_TABLE;
 	if (one_in(r, 24))
 		args.flags ^= KVM_MSIX_LOCATE_PBA;
-	if (one_in(r, 12))
-		args.flags |= KVM_MSIX_LOCATE_MAPPED;
 	fuzz_locate(w, r, d, &args);
 }
 
@@ -489,13 +516,17 @@ static void draw_image(struct rng *r, struct fuzz_dev *d, u8 *table, u8 *pba)
 static void expect_image(struct world *w, struct fuzz_dev *d, const u8 *table, const u8 *pba,
 			 u32 control)
 {
+	bool was_masked;
 	u64 qword[2];
 	u32 v;
 
 	for (v = 0; v < d->m.nr; v++) {
+		was_masked = model_masked(&d->m, v);
 		memcpy(qword, table + v * 16, 16);
 		model_restore(&d->m, v, qword[0], qword[1], pba[v / 8] >> v % 8 & 1);
+		fuzz_told_replace(d, v, was_masked);
 	}
+	d->m.enabled = false;
 	fuzz_picture_all(d);
 	fuzz_expect_control(w, d, control);
 }
@@ -690,10 +721,6 @@ static void op_kvm_routing(struct world *w, struct rng *r)
 	fuzz_expect_routing(vm, nr, e, false);
 	fuzz_expect_errno("KVM_SET_GSI_ROUTING", 0,
 			  __kvm_set_gsi_routing(vm->m ? vm->m->vm : vm->bare, nr, e));
-	/* Who watches a table may look at it again, and so at its routes, any time. */
-	for (i = 0; i < FUZZ_DEVS; i++)
-		if (w->dev[i] && w->dev[i]->vm == vm && w->dev[i]->pages)
-			w->dev[i]->unseen = true;
 }
 
 /* Mostly one that a vector has. */
@@ -840,7 +867,7 @@ void fuzz_do_access(struct world *w, struct fuzz_vm *vm, struct access *a)
 	bool known;
 	u32 i, n;
 
-	if (!fuzz_reachable(w, vm, a->gpa, fuzz_access_bytes(a)))
+	if (!fuzz_reachable(w, vm, a))
 		return;
 	fuzz_log("guest: insn %i at %#llx, width %u, %u times, %#llx %#llx", a->insn,
 		 (unsigned long long)a->gpa, a->width, a->count, (unsigned long long)a->val[0],
@@ -1013,8 +1040,8 @@ static void op_cycle(struct world *w, struct rng *r)
 
 	if (!d)
 		return;
-	if (d->pages && !d->told && one_in(r, 2))
-		fuzz_locate_mapped(w, r, d);
+	if (d->pages && !fuzz_slot_at(d->vm, d->table) && one_in(r, 2))
+		fuzz_make_memory(w, r, d);
 	e = draw_bound(w, r, d, &v);
 	if (!e || !in_reach(d->table, model_table_bytes(&d->m)))
 		return;
@@ -1159,7 +1186,10 @@ const struct fuzz_op fuzz_ops[] = {
 	{ "foreign", 1, op_foreign },
 	{ "debugfs", 1, op_debugfs },
 	{ "map", 3, fuzz_op_map },
-	{ "slot", 3, fuzz_op_slot },
+	{ "remap", 3, fuzz_op_remap },
+	{ "advise", 1, fuzz_op_advise },
+	{ "slot", 4, fuzz_op_slot },
+	{ "log", 2, fuzz_op_log },
 	{ "poke", 3, fuzz_op_poke },
 	{ "grow", 1, fuzz_op_grow },
 	{ "rest", 3, fuzz_op_rest },

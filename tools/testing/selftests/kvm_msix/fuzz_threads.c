@@ -78,6 +78,9 @@ static int create(struct rng *r)
 	if (shared.can_map && one_in(r, 2)) {
 		args.flags |= KVM_MSIX_CREATE_MMAP | KVM_MSIX_CREATE_MMAP_PBA;
 		args.pba_offset = MAPPED_PBA;
+		/* It may be a vector's, or become one's: to be told is an event then. */
+		if (args.flags & KVM_MSIX_CREATE_LAZY)
+			args.unmask_eventfd = READ_ONCE(shared.event[pick(r, EVENTS)]);
 	}
 	return fuzz_ioctl(r, shared.node, KVM_MSIX_CREATE, &args, sizeof(args), &fd) ? -1 : fd;
 }
@@ -91,8 +94,8 @@ static void do_create(struct thread *t)
 }
 
 /*
- * Guest memory: areas are mapped anew and slots go while the guest is in them,
- * and LOCATE may come before or after either.
+ * Guest memory: areas are mapped anew, moved and protected, and slots go, while
+ * the guest is in them.
  */
 
 static void make_hole(u32 i)
@@ -122,10 +125,37 @@ static void do_map(struct thread *t)
 		map(i, any_dev(t));
 }
 
-static void set_slot(u32 i, u64 gpa, u32 size)
+/* The mapping that is in one area is in the other as well; its pages move, or not. */
+static void do_remap(struct thread *t)
+{
+	u32 from = pick(&t->r, DEVS), to = (from + 1 + pick(&t->r, DEVS - 1)) % DEVS;
+	bool move = one_in(&t->r, 2);
+
+	mremap(shared.area[from], move ? FUZZ_PAGE : 0, FUZZ_PAGE,
+	       MREMAP_MAYMOVE | MREMAP_FIXED | (move ? MREMAP_DONTUNMAP : 0), shared.area[to]);
+}
+
+static void do_protect(struct thread *t)
+{
+	void *area = shared.area[pick(&t->r, DEVS)];
+
+	mprotect(area, FUZZ_PAGE, PROT_READ);
+	mprotect(area, FUZZ_PAGE, PROT_READ | PROT_WRITE);
+}
+
+static void do_advise(struct thread *t)
+{
+	static const int advice[] = { MADV_DONTNEED, MADV_PAGEOUT, MADV_POPULATE_WRITE };
+
+	madvise(shared.area[pick(&t->r, DEVS)], FUZZ_PAGE,
+		advice[pick(&t->r, ARRAY_SIZE(advice))]);
+}
+
+static void set_slot(u32 i, u64 gpa, u32 size, u32 flags)
 {
 	struct kvm_userspace_memory_region region = {
 		.slot = FIRST_SLOT + i,
+		.flags = flags,
 		.guest_phys_addr = gpa,
 		.memory_size = size,
 		.userspace_addr = (uintptr_t)shared.area[i],
@@ -137,7 +167,19 @@ static void set_slot(u32 i, u64 gpa, u32 size)
 static void do_slot(struct thread *t)
 {
 	set_slot(pick(&t->r, DEVS), BAR_GPA + pick(&t->r, DEVS) * STRIDE,
-		 one_in(&t->r, 2) ? 0 : FUZZ_PAGE);
+		 one_in(&t->r, 2) ? 0 : FUZZ_PAGE,
+		 pick(&t->r, 2) * KVM_MEM_LOG_DIRTY_PAGES);
+}
+
+static void do_dirty_log(struct thread *t)
+{
+	u64 bits;
+	struct kvm_dirty_log log = {
+		.slot = FIRST_SLOT + pick(&t->r, DEVS),
+		.dirty_bitmap = &bits,
+	};
+
+	__msix_ioctl(shared.m->vm->fd, KVM_GET_DIRTY_LOG, &log);
 }
 
 static void no_slots(void)
@@ -145,24 +187,19 @@ static void no_slots(void)
 	u32 i;
 
 	for (i = 0; i < DEVS; i++)
-		set_slot(i, 0, 0);
+		set_slot(i, 0, 0, 0);
 }
 
-static void do_locate_mapped(struct thread *t)
+static void do_make_memory(struct thread *t)
 {
 	u32 i = pick(&t->r, DEVS);
-	struct kvm_msix_locate args = {
-		.flags = KVM_MSIX_LOCATE_TABLE | KVM_MSIX_LOCATE_PBA | KVM_MSIX_LOCATE_MAPPED,
-		.table_gpa = BAR_GPA + i * STRIDE,
-		.pba_gpa = BAR_GPA + i * STRIDE + MAPPED_PBA,
-	};
-	int dev = any_dev(t), ret;
+	u64 gpa = BAR_GPA + i * STRIDE;
+	int dev = any_dev(t);
 
-	if (!one_in(&t->r, 4)) {
-		map(i, dev);
-		set_slot(i, args.table_gpa, FUZZ_PAGE);
-	}
-	fuzz_ioctl(&t->r, dev, KVM_MSIX_LOCATE, &args, sizeof(args), &ret);
+	map(i, dev);
+	set_slot(i, gpa, FUZZ_PAGE, 0);
+	if (one_in(&t->r, 2))
+		__msix_locate(dev, gpa, gpa + MAPPED_PBA);
 }
 
 /* The VMM writes there itself, if it is no hole: zeroes unmask. */
@@ -298,12 +335,13 @@ static void (*const kinds[])(struct thread *t) = {
 	do_create, do_locate, do_locate, do_bind, do_bind, do_bind, do_unbind, do_control,
 	do_control, do_control, do_reset, do_state, do_state, do_routing, do_irqfd, do_inject,
 	do_signal, do_signal, do_signal, do_signal, do_new_event, do_bad, do_debugfs, do_map,
-	do_slot, do_locate_mapped, do_locate_mapped, do_locate_mapped, do_poke,
+	do_remap, do_protect, do_advise, do_slot, do_dirty_log, do_make_memory, do_make_memory,
+	do_make_memory, do_poke,
 };
 
 /*
- * KVM gives up a locked instruction that it emulates, as the page was not memory
- * or was tracked, if memory that is a hole is there when it gets to its write.
+ * KVM gives up a locked instruction that it emulates, as the page was not memory,
+ * if memory that is a hole is there when it gets to its write.
  */
 static bool locked_into_hole(const struct kvm_run *run, u32 insn)
 {
@@ -448,13 +486,13 @@ u64 fuzz_threads(u64 seed, u32 seconds)
 	shared.node = msix_open();
 	shared.zero = open("/dev/zero", O_RDONLY);
 	shared.can_map = msix_can_map();
+	for (i = 0; i < EVENTS; i++)
+		shared.event[i] = event_create();
 	for (i = 0; i < DEVS; i++) {
 		make_hole(i);
 		shared.dev[i] = create(&r);
 		TEST_ASSERT(shared.dev[i] >= 0, "CREATE");
 	}
-	for (i = 0; i < EVENTS; i++)
-		shared.event[i] = event_create();
 
 	for (i = 0; i < ARRAY_SIZE(t); i++) {
 		t[i].r.state = seed + i;

@@ -98,7 +98,7 @@ static void machine_create(struct machine *m, bool x2apic)
 	m->d = msix_create(m->vm, 2, 0);
 	m->event = event_create();
 	msix_bind_one(&m->d, 0, m->event, -1);
-	msix_bind_one(&m->d, 1, -1, GSI);
+	msix_bind_one(&m->d, 1, -1, msix_gsi(GSI));
 }
 
 static void machine_free(struct machine *m)
@@ -243,6 +243,8 @@ static const char *try_one(struct sender *self, u64 addr, u32 data, bool valid)
 	log_mark(m->log);
 	program(m, addr, data);
 	for (by = BY_EVENTFD; by <= BY_GSI; by++) {
+		if (by == BY_GSI && msix_gsi(GSI) != GSI)
+			continue;
 		if (self->counted) {
 			dropped = kvm_msix_counter("dropped");
 			delivered = kvm_msix_counter("delivered");
@@ -310,7 +312,7 @@ TEST_F_TIMEOUT(message, modes, 300)
 					    triggers[k] | MSI_MODE(mode) | 0x51, mode_valid(mode));
 				}
 	TH_LOG("%u sent, %u of %u kinds took effect", s->sent, s->took_effect,
-	       s->sent / 3);
+	       s->sent / (msix_gsi(GSI) == GSI ? 3 : 2));
 	EXPECT_GT(s->took_effect, 100);
 	EXPECT_EQ(2 * 4 * 4 * 3, s->refused);
 }

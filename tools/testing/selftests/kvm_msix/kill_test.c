@@ -130,7 +130,7 @@ static void set_up(struct vmm *vmm)
 	msix_locate(&vmm->d, A, PBA_OF(A));
 	step(vmm);
 	for (i = 0; i < NR; i++) {
-		msix_bind_one(&vmm->d, i, vmm->event[i], i % 2 ? GSI + i : -1);
+		msix_bind_one(&vmm->d, i, vmm->event[i], i % 2 ? msix_gsi(GSI + i) : -1);
 		step(vmm);
 	}
 	msix_control(&vmm->d, ENABLE);
@@ -155,7 +155,7 @@ static void bind_all(struct vmm *vmm, bool on)
 
 	for (i = 0; i < NR; i++)
 		to[i] = (struct kvm_msix_vector) {
-			on ? vmm->event[i] : -1, on && i % 2 ? GSI + i : -1,
+			on ? vmm->event[i] : -1, on && i % 2 ? msix_gsi(GSI + i) : -1,
 		};
 	TEST_ASSERT_EQ(__msix_bind(vmm->d.fd, 0, NR, to), 0);
 }

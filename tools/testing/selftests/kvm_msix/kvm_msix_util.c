@@ -518,6 +518,11 @@ bool msix_mapped(void)
 	return getenv("KVM_MSIX_MAPPED");
 }
 
+int msix_gsi(int gsi)
+{
+	return msix_mapped() ? -1 : gsi;
+}
+
 void msix_set_memory(struct kvm_vm *vm, u32 slot, u64 gpa, u64 size, void *mem)
 {
 	struct kvm_userspace_memory_region region = {
@@ -618,32 +623,16 @@ struct msix_dev msix_create(struct kvm_vm *vm, u32 nr, u32 flags)
 	return d;
 }
 
-static void locate_mapped(struct mapping *map, u64 table, u64 pba)
-{
-	struct kvm_msix_locate args = {
-		.size = sizeof(args),
-		.flags = KVM_MSIX_LOCATE_TABLE | KVM_MSIX_LOCATE_PBA | KVM_MSIX_LOCATE_MAPPED,
-		.table_gpa = table,
-		.pba_gpa = pba,
-	};
-
-	mapping_move(map, table);
-	CHECK(__msix_ioctl(map->fd, KVM_MSIX_LOCATE, &args));
-}
-
 void msix_locate(struct msix_dev *d, u64 table, u64 pba)
 {
 	struct mapping *map;
 
 	pthread_mutex_lock(&mappings_lock);
 	map = mapping_of(d->fd);
-	if (map && can_move(map) && table % getpagesize() == 0 && pba == table + MAPPED_PBA) {
-		locate_mapped(map, table, pba);
-	} else {
-		if (map)
-			mapping_move(map, NOWHERE);
-		CHECK(__msix_locate(d->fd, table, pba));
-	}
+	if (map && can_move(map))
+		mapping_move(map, table % getpagesize() == 0 && pba == table + MAPPED_PBA ?
+				  table : NOWHERE);
+	CHECK(__msix_locate(d->fd, table, pba));
 	pthread_mutex_unlock(&mappings_lock);
 	d->table = table;
 	d->pba = pba;

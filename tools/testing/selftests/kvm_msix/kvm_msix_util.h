@@ -207,6 +207,8 @@ int __msix_set_gsi_routing(int fd, u32 nr, const struct kvm_irq_routing_entry *e
 #define MAPPED_PBA	0x800
 bool msix_mapped(void);
 bool msix_can_map(void);
+/* @gsi, or -1 where functions are mapped: those cannot have one. */
+int msix_gsi(int gsi);
 struct msix_dev msix_create_mapped(struct kvm_vm *vm, u32 nr, u32 flags);
 /* Guest memory where @d is located, or none: @gpa is NOWHERE. */
 void msix_set_memory(struct kvm_vm *vm, u32 slot, u64 gpa, u64 size, void *mem);

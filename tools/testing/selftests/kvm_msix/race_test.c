@@ -566,7 +566,7 @@ static void chase_vmm(struct chase *c, bool control)
 		if (control)
 			msix_control(&c->r->d, ENABLE);
 		else if (c->rebind)
-			msix_bind_one(&c->r->d, 0, event[i % 3], i / 3 % 2 ? GSI : -1);
+			msix_bind_one(&c->r->d, 0, event[i % 3], i / 3 % 2 ? msix_gsi(GSI) : -1);
 		else
 			usleep(1000);
 		if (i % 16 == 0)
@@ -602,7 +602,7 @@ static void chase_end(struct __test_metadata *_metadata, struct chase *c)
 	WRITE_ONCE(c->stop, true);
 	pthread_join(c->thread, NULL);
 	msix_bind_one(&c->r->d, 0, c->r->other, -1);
-	msix_bind_one(&c->r->d, 0, c->r->event, GSI);
+	msix_bind_one(&c->r->d, 0, c->r->event, msix_gsi(GSI));
 	EXPECT_EQ(0, event_drain(c->r->event) + event_drain(c->r->other));
 	for (i = 0; i < PATIENCE_S * 1000 && msix_mapped() && msix_pending(&c->r->d, 0); i++)
 		usleep(1000);
@@ -611,13 +611,15 @@ static void chase_end(struct __test_metadata *_metadata, struct chase *c)
 	if (c->exact)
 		EXPECT_EQ(c->r->signalled, READ_ONCE(*taken));
 
-	before = READ_ONCE(*of_last);
-	kvm_irq_pulse(c->r->m->vm, GSI);
-	chase_flush(c);
-	EXPECT_EQ(before + 1, READ_ONCE(*of_last));
+	if (msix_gsi(GSI) == GSI) {
+		before = READ_ONCE(*of_last);
+		kvm_irq_pulse(c->r->m->vm, GSI);
+		chase_flush(c);
+		EXPECT_EQ(before + 1, READ_ONCE(*of_last));
+		/* That one was no message of the vector's. */
+		--*taken;
+	}
 	finish(c->r);
-	/* That one was no message of the vector's. */
-	--*taken;
 	EXPECT_LE(*taken, c->r->signalled);
 }
 
@@ -655,7 +657,7 @@ TEST_F_TIMEOUT(race, chase_and_control, 300)
 {
 	struct chase c = { .r = &self->r };
 
-	msix_bind_one(&self->r.d, 0, self->r.event, GSI);
+	msix_bind_one(&self->r.d, 0, self->r.event, msix_gsi(GSI));
 	chase(_metadata, &c, true);
 }
 

@@ -11,7 +11,7 @@
 
 #define STRESS_THREADS	3
 #define STRESS_VMM_GSI	40	/* the VMM's own route */
-#define STRESS_COUNTERS	7
+#define STRESS_COUNTERS	8
 
 /**
  * struct stress_thread - One of the device's threads

@@ -93,7 +93,7 @@ static void vmm_start(struct vmm *vmm)
 	for (i = 0; i < NR; i++) {
 		vmm->event[i] = event_create();
 		vmm->device[i] = dup(vmm->event[i]);
-		msix_bind_one(&vmm->d, i, vmm->event[i], i % 2 ? GSI + i : -1);
+		msix_bind_one(&vmm->d, i, vmm->event[i], i % 2 ? msix_gsi(GSI + i) : -1);
 	}
 	msix_control(&vmm->d, ENABLE);
 	for (i = 0; i < NR_VCPUS; i++) {
@@ -317,7 +317,7 @@ TEST_F(teardown, nothing_after_close)
 	int event = event_create();
 
 	msix_locate(&d, BAR_GPA, BAR_GPA + 0x800);
-	msix_bind_one(&d, 0, event, GSI);
+	msix_bind_one(&d, 0, event, msix_gsi(GSI));
 	msix_control(&d, ENABLE);
 	entry_program(m, &d, 0, MSI_ADDR(0), VEC(0));
 	entry_unmask(m, &d, 0);
@@ -353,7 +353,7 @@ TEST_F(teardown, function_alone)
 		EXPECT_EQ(1, debugfs_entries("kvm", getpid()));
 
 	msix_locate(&d, BAR_GPA, BAR_GPA + 0x800);
-	msix_bind_one(&d, 0, event, GSI);
+	msix_bind_one(&d, 0, event, msix_gsi(GSI));
 	s = msix_get_state(d.fd, NR);
 	s->control = ENABLE;
 	s->entry[0][0] = MSI_ADDR(0);

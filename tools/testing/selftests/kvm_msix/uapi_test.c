@@ -58,7 +58,7 @@ static const struct call calls[] = {
 	     KVM_MSIX_CREATE_LAZY | KVM_MSIX_CREATE_EXT_DEST_ID | KVM_MSIX_CREATE_MMAP |
 	     KVM_MSIX_CREATE_MMAP_PBA, false),
 	CALL(KVM_MSIX_LOCATE, kvm_msix_locate,
-	     KVM_MSIX_LOCATE_TABLE | KVM_MSIX_LOCATE_PBA | KVM_MSIX_LOCATE_MAPPED, true),
+	     KVM_MSIX_LOCATE_TABLE | KVM_MSIX_LOCATE_PBA, true),
 	CALL(KVM_MSIX_BIND, kvm_msix_bind, 0, true),
 	CALL(KVM_MSIX_CONTROL, kvm_msix_control, 0, true),
 	CALL(KVM_MSIX_GET_STATE, kvm_msix_state, 0, true),

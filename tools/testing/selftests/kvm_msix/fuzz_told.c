@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the VMM of a lazy function is told by unmask_eventfd.
+ *
+ * A vector that is unmasked, unbound and untold while MSI-X is enabled is due:
+ * after what made it so comes a signal, within a bound. So the eventfd is emptied
+ * before anything that makes a vector due. One signal may be for several vectors,
+ * but none is for nothing: no more come than may.
+ *
+ * Whether a mask between two unmasks was seen is the kernel's secret, till it has
+ * surely looked (fuzz_told_look()). Until then the second one may be told or not.
+ */
+#include <poll.h>
+
+#include "fuzz.h"
+
+#define PATIENCE_MS	20000
+
+static bool unbound(const struct fuzz_dev *d, u32 v)
+{
+	return !fuzz_vec_bound(&d->vec[v]);
+}
+
+bool fuzz_tells(const struct fuzz_dev *d)
+{
+	u32 v;
+
+	for (v = 0; v < d->m.nr && d->unmask_event >= 0 && d->m.enabled; v++)
+		if (unbound(d, v))
+			return true;
+	return false;
+}
+
+static void take_signals(struct fuzz_dev *d)
+{
+	u64 n = event_drain(d->unmask_event);
+
+	if (n)
+		fuzz_log("    device %i tells, %llu times", d->id, (unsigned long long)n);
+	d->told += n;
+	if (n > d->may_tell)
+		fuzz_fail("device %i tells of unbound vectors, of which there are none", d->id);
+	d->may_tell -= n;
+}
+
+static bool would_be_told(const struct fuzz_dev *d, u32 v)
+{
+	return d->m.enabled && unbound(d, v) && !model_masked(&d->m, v);
+}
+
+/* What comes from now on may be, or has to be, about this vector. */
+static void next_is_for(struct fuzz_dev *d, u32 v)
+{
+	if (d->tell[v] == TOLD || !would_be_told(d, v))
+		return;
+	take_signals(d);
+	d->may_tell++;
+}
+
+void fuzz_told_write(struct fuzz_dev *d, u32 v, bool was_masked, bool trapped)
+{
+	if (d->unmask_event < 0 || was_masked == model_masked(&d->m, v))
+		return;
+	if (!was_masked) {
+		/* It may have been told, or been seen masked since. */
+		if (d->tell[v] == TOLD || (d->m.enabled && unbound(d, v)))
+			d->tell[v] = MAYBE_TOLD;
+		return;
+	}
+	next_is_for(d, v);
+	/* The exit has told it already; a look that comes will tell it again. */
+	if (trapped && would_be_told(d, v))
+		d->tell[v] = MAYBE_TOLD;
+}
+
+void fuzz_told_bind(struct fuzz_dev *d, u32 v)
+{
+	if (d->unmask_event < 0)
+		return;
+	d->tell[v] = UNTOLD;
+	next_is_for(d, v);
+	/* One look finds it unbound, the next one untold. */
+	if (would_be_told(d, v))
+		d->may_tell++;
+}
+
+void fuzz_told_control(struct fuzz_dev *d, bool was_enabled)
+{
+	u32 v;
+
+	for (v = 0; v < d->m.nr && d->unmask_event >= 0 && !was_enabled; v++)
+		next_is_for(d, v);
+}
+
+void fuzz_told_replace(struct fuzz_dev *d, u32 v, bool was_masked)
+{
+	if (d->unmask_event < 0 || was_masked == model_masked(&d->m, v))
+		return;
+	if (!was_masked && d->tell[v] == TOLD)
+		d->tell[v] = MAYBE_TOLD;
+}
+
+void fuzz_told_look(struct fuzz_dev *d)
+{
+	u32 v;
+
+	take_signals(d);
+	for (v = 0; v < d->m.nr; v++)
+		if (unbound(d, v))
+			d->tell[v] = model_masked(&d->m, v) ? UNTOLD : TOLD;
+	d->may_tell = 0;
+}
+
+static bool any_due(const struct fuzz_dev *d)
+{
+	u32 v;
+
+	for (v = 0; v < d->m.nr; v++)
+		if (d->tell[v] == UNTOLD && would_be_told(d, v))
+			return true;
+	return false;
+}
+
+void fuzz_told_settle(struct fuzz_dev *d)
+{
+	struct pollfd p = { .fd = d->unmask_event, .events = POLLIN };
+	u32 v, tries;
+
+	if (d->unmask_event < 0)
+		return;
+	if (any_due(d)) {
+		if (poll(&p, 1, PATIENCE_MS) != 1)
+			fuzz_fail("device %i does not tell of an unbound vector", d->id);
+		for (v = 0; v < d->m.nr; v++)
+			if (d->tell[v] == UNTOLD && would_be_told(d, v))
+				d->tell[v] = TOLD;
+	}
+	take_signals(d);
+	/* It is counted before it is signalled. */
+	for (tries = 0; d->stats_fd >= 0 && d->told != fuzz_stat(d, STAT_TOLD); tries++) {
+		if (tries == PATIENCE_MS)
+			EXPECT_SAME("told", d->told, fuzz_stat(d, STAT_TOLD));
+		usleep(1000);
+		take_signals(d);
+	}
+}
