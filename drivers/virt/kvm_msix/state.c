@@ -138,6 +138,8 @@ int kvm_msix_get_state(struct kvm_msix_device *dev,
 	mutex_lock(&dev->lock);
 	for (v = 0; v < dev->core.nr; v++) {
 		spin_lock_irqsave(&dev->vecs[v].lock, flags);
+		/* An unmask in a mapped table that nobody has noticed yet. */
+		kvm_msix_release_locked(&dev->vecs[v]);
 		image.table[v] = kvm_msix_get_entry(&dev->core, v);
 		if (kvm_msix_pending(&dev->core, v))
 			__set_bit(v, image.pba);
