@@ -5,11 +5,24 @@
  *
  * Always true here:
  *  - An event is judged and its message injected in one hold of the vector's
- *    lock. Who masks takes the same lock: after that no message of the vector
- *    is sent, and none is on its way.
- *  - An injection under the lock never sleeps. KVM's fast path takes almost
- *    every message; the rest (a broadcast, mostly) goes through kvm_set_msi(),
- *    which visits each vCPU once.
+ *    lock. Masking takes the same lock: once it is released, no message of the
+ *    vector is sent, and none is in flight.
+ *  - An injection under the lock takes bounded time. KVM's fast path takes almost
+ *    every message. Of the rest (a broadcast, mostly) KVM has to visit each vCPU:
+ *    the vector is left pending, and the message sent from a work or from the
+ *    ioctl or guest access that released it, with interrupts enabled, under
+ *    dev->deferred_lock and marked KVM_MSIX_IN_FLIGHT. Whoever masks the vector or
+ *    changes its message calls kvm_msix_settle() afterwards, which waits for it:
+ *
+ *	send                             mask
+ *	  lock deferred_lock               lock vec->lock
+ *	  lock vec->lock                   store the mask bit
+ *	  may send? IN_FLIGHT              unlock vec->lock
+ *	  unlock vec->lock                 IN_FLIGHT? wait for
+ *	  kvm_set_msi()                      deferred_lock
+ *	  unlock deferred_lock
+ *
+ *    Either the sender sees the mask bit, or the masker IN_FLIGHT.
  *  - A signal of the eventfd is taken out of it when it becomes an event. What
  *    was signalled before a hook was started or after it was removed is still
  *    in the eventfd: an event is neither lost nor seen twice.
@@ -162,23 +175,25 @@ kvm_msix_message(struct kvm_msix_vec *vec)
 	return m->valid ? &m->route : NULL;
 }
 
-static int inject(struct kvm *kvm, struct kvm_kernel_irq_routing_entry *e)
-{
-	int r;
-
-	r = host_call(kvm_arch_set_irq_inatomic)(e, kvm,
-						 KVM_USERSPACE_IRQ_SOURCE_ID, 1,
-						 false);
-	if (unlikely(r == -EWOULDBLOCK))
-		r = host_call(kvm_set_msi)(e, kvm, KVM_USERSPACE_IRQ_SOURCE_ID,
-					   1, false);
-	return r;
-}
-
-static __always_inline void send(struct kvm_msix_vec *vec,
-				 const struct kvm_msix_entry *entry)
+static __always_inline void note_sent(struct kvm_msix_vec *vec, u64 address,
+				      u32 data, int result)
 {
 	struct kvm_msix_device *dev = vec->dev;
+
+	if (unlikely(result < 0))
+		this_cpu_inc(dev->stats->dropped);
+	else
+		this_cpu_inc(dev->stats->delivered);
+	trace_kvm_msix_deliver(dev->id, vec->index, address, data, result);
+}
+
+/*
+ * Return: false if KVM would have to visit each vCPU; then nothing was sent or
+ * counted.
+ */
+static __always_inline bool send(struct kvm_msix_vec *vec,
+				 const struct kvm_msix_entry *entry)
+{
 	struct kvm_msix_message *m;
 	int r = -EINVAL;
 
@@ -186,12 +201,113 @@ static __always_inline void send(struct kvm_msix_vec *vec,
 
 	m = message_of(vec, entry);
 	if (likely(m->valid))
-		r = inject(dev->kvm, &m->route);
-	if (unlikely(r < 0))
-		this_cpu_inc(dev->stats->dropped);
-	else
-		this_cpu_inc(dev->stats->delivered);
-	trace_kvm_msix_deliver(dev->id, vec->index, m->address, m->data, r);
+		r = host_call(kvm_arch_set_irq_inatomic)(&m->route,
+				vec->dev->kvm, KVM_USERSPACE_IRQ_SOURCE_ID, 1,
+				false);
+	if (unlikely(r == -EWOULDBLOCK))
+		return false;
+	note_sent(vec, m->address, m->data, r);
+	return true;
+}
+
+/*
+ * The vector is pending until kvm_msix_settle().
+ *
+ * Return: whether it was already, as an event that finds it masked is told.
+ */
+static noinline enum kvm_msix_verdict defer(struct kvm_msix_vec *vec)
+{
+	lockdep_assert_held(&vec->lock);
+
+	WRITE_ONCE(vec->deferred, vec->deferred | KVM_MSIX_DEFERRED);
+	return kvm_msix_latch(&vec->dev->core, vec->index);
+}
+
+/**
+ * kvm_msix_settle_later - Have a work call kvm_msix_settle()
+ * @vec: the vector
+ *
+ * Context: any; for those that must not sleep.
+ */
+void kvm_msix_settle_later(struct kvm_msix_vec *vec)
+{
+	if (unlikely(READ_ONCE(vec->deferred)))
+		queue_work(system_highpri_wq, &vec->dev->settle_work);
+}
+
+/* The vector is pending and masked; in a mapped table it may not be any more. */
+static void await_unmask(struct kvm_msix_vec *vec)
+{
+	if (!kvm_msix_watch_latched(vec))
+		return;
+	kvm_msix_release_locked(vec);
+	kvm_msix_settle_later(vec);
+}
+
+/* Send what was deferred, if it may still be sent. */
+static void send_deferred(struct kvm_msix_vec *vec)
+{
+	struct kvm_msix_device *dev = vec->dev;
+	struct kvm_msix_core *core = &dev->core;
+	struct kvm_msix_message m;
+	struct kvm_msix_entry entry;
+	unsigned long flags;
+	bool due;
+	int r;
+
+	lockdep_assert_held(&dev->deferred_lock);
+
+	spin_lock_irqsave(&vec->lock, flags);
+	entry = kvm_msix_get_entry(core, vec->index);
+	due = vec->deferred & KVM_MSIX_DEFERRED &&
+	      kvm_msix_release_pending(core, vec->index, &entry);
+	WRITE_ONCE(vec->deferred, due ? KVM_MSIX_IN_FLIGHT : 0);
+	m = *message_of(vec, &entry);
+	/* Masked meanwhile: from now on it is pending like any other. */
+	if (!due && kvm_msix_pending(core, vec->index))
+		await_unmask(vec);
+	spin_unlock_irqrestore(&vec->lock, flags);
+	if (!due)
+		return;
+
+	this_cpu_inc(dev->stats->kicks);
+	r = !m.valid ? -EINVAL :
+	    host_call(kvm_set_msi)(&m.route, dev->kvm,
+				   KVM_USERSPACE_IRQ_SOURCE_ID, 1, false);
+	note_sent(vec, m.address, m.data, r);
+
+	spin_lock_irqsave(&vec->lock, flags);
+	WRITE_ONCE(vec->deferred, vec->deferred & ~KVM_MSIX_IN_FLIGHT);
+	spin_unlock_irqrestore(&vec->lock, flags);
+}
+
+/**
+ * kvm_msix_settle_deferred - Send what is deferred, wait for what is in flight
+ * @vec: the vector
+ *
+ * See kvm_msix_settle().
+ */
+void kvm_msix_settle_deferred(struct kvm_msix_vec *vec)
+{
+	mutex_lock(&vec->dev->deferred_lock);
+	send_deferred(vec);
+	mutex_unlock(&vec->dev->deferred_lock);
+}
+
+/**
+ * kvm_msix_settle_work - Settle all vectors
+ * @work: the device's
+ */
+void kvm_msix_settle_work(struct work_struct *work)
+{
+	struct kvm_msix_device *dev =
+		container_of(work, struct kvm_msix_device, settle_work);
+	u32 v;
+
+	for (v = 0; v < dev->core.nr; v++) {
+		kvm_msix_settle(&dev->vecs[v]);
+		cond_resched();
+	}
 }
 
 /**
@@ -199,20 +315,22 @@ static __always_inline void send(struct kvm_msix_vec *vec,
  * @vec: the vector
  * @entry: its entry, of which the core has said KVM_MSIX_SEND
  *
- * Context: @vec->lock.
+ * Context: @vec->lock; kvm_msix_settle() is to follow, now or later.
  */
 void kvm_msix_kick_locked(struct kvm_msix_vec *vec,
 			  const struct kvm_msix_entry *entry)
 {
-	this_cpu_inc(vec->dev->stats->kicks);
-	send(vec, entry);
+	if (send(vec, entry))
+		this_cpu_inc(vec->dev->stats->kicks);
+	else
+		defer(vec);
 }
 
 /**
  * kvm_msix_release_locked - Send a vector's pending message if it may be sent
  * @vec: the vector
  *
- * Context: @vec->lock.
+ * Context: as kvm_msix_kick_locked().
  */
 void kvm_msix_release_locked(struct kvm_msix_vec *vec)
 {
@@ -226,29 +344,39 @@ void kvm_msix_release_locked(struct kvm_msix_vec *vec)
 		kvm_msix_kick_locked(vec, &entry);
 }
 
+static void note_latched(struct kvm_msix_vec *vec,
+			 enum kvm_msix_verdict verdict)
+{
+	struct kvm_msix_device *dev = vec->dev;
+	bool coalesced = verdict == KVM_MSIX_EVENT_COALESCED;
+
+	if (coalesced)
+		this_cpu_inc(dev->stats->coalesced);
+	else
+		this_cpu_inc(dev->stats->latched);
+	trace_kvm_msix_latch(dev->id, vec->index, coalesced);
+}
+
 static __always_inline void event_locked(struct kvm_msix_vec *vec)
 {
 	struct kvm_msix_device *dev = vec->dev;
 	u32 v = vec->index;
 	struct kvm_msix_entry entry = kvm_msix_get_entry(&dev->core, v);
+	enum kvm_msix_verdict verdict;
 
 	this_cpu_inc(dev->stats->events);
 	trace_kvm_msix_event(dev->id, v);
-	switch (kvm_msix_event(&dev->core, v, &entry)) {
-	case KVM_MSIX_EVENT_SEND:
-		send(vec, &entry);
-		break;
-	case KVM_MSIX_EVENT_LATCHED:
-		this_cpu_inc(dev->stats->latched);
-		trace_kvm_msix_latch(dev->id, v, false);
-		if (kvm_msix_watch_latched(vec))
-			kvm_msix_release_locked(vec);
-		break;
-	case KVM_MSIX_EVENT_COALESCED:
-		this_cpu_inc(dev->stats->coalesced);
-		trace_kvm_msix_latch(dev->id, v, true);
-		break;
+	verdict = kvm_msix_event(&dev->core, v, &entry);
+	if (likely(verdict == KVM_MSIX_EVENT_SEND)) {
+		if (likely(send(vec, &entry)))
+			return;
+		note_latched(vec, defer(vec));
+		kvm_msix_settle_later(vec);
+		return;
 	}
+	note_latched(vec, verdict);
+	if (verdict == KVM_MSIX_EVENT_LATCHED)
+		await_unmask(vec);
 }
 
 /* The lock of the eventfd's wait queue is held, which was taken irqs off. */

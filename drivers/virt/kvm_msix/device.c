@@ -164,6 +164,8 @@ alloc_device(struct file *vm_file, const struct kvm_msix_create *create)
 	if (!dev)
 		return ERR_PTR(-ENOMEM);
 	mutex_init(&dev->lock);
+	mutex_init(&dev->deferred_lock);
+	INIT_WORK(&dev->settle_work, kvm_msix_settle_work);
 	dev->flags = create->flags;
 	dev->vm_file = vm_file;
 	dev->kvm = vm_file->private_data;
@@ -224,6 +226,7 @@ static void free_device(struct kvm_msix_device *dev)
 	kvm_msix_unbind_all(dev);
 	mutex_unlock(&dev->lock);
 	free_mapping(dev);
+	cancel_work_sync(&dev->settle_work);
 	kvm_msix_vm_put(dev->vm);
 
 	pr_debug("device %d: gone\n", dev->id);
@@ -232,6 +235,7 @@ static void free_device(struct kvm_msix_device *dev)
 	vfree(dev->storage);
 	bitmap_free(dev->bound);
 	free_percpu(dev->stats);
+	mutex_destroy(&dev->deferred_lock);
 	mutex_destroy(&dev->lock);
 	kfree(dev);
 	/* The VM goes last, and with its file: that is what pins its vendor. */

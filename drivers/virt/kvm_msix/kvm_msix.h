@@ -13,6 +13,8 @@
  *
  *   dev->lock                    ioctls of one device
  *     kvm->slots_lock            windows on KVM's MMIO bus (waits for kvm->srcu)
+ *     dev->deferred_lock         messages for which KVM visits each vCPU
+ *       vec->lock
  *     vm->lock                   GSI ownership, routes
  *       kvm->irq_lock            KVM's routing table
  *         vec->lock
@@ -26,7 +28,8 @@
  *         kvm->mmu_lock          KVM's MMU notifier
  *
  * A guest's access runs in the vCPU's thread, inside a reader of kvm->srcu. It
- * takes vec->lock, and for a vector with a GSI afterwards vm->lock; never
+ * takes vec->lock, and afterwards, one after the other, dev->deferred_lock if a
+ * message was deferred and vm->lock if the vector has a GSI; never
  * dev->lock or slots_lock, whose holders wait for kvm->srcu. A store to a mapped
  * page faults in such a reader as well. Nobody waits for kvm->srcu with vm->lock,
  * irq_lock or a page's lock held.
@@ -112,6 +115,16 @@ struct kvm_msix_message {
 };
 
 /**
+ * enum kvm_msix_deferred - Messages that take too long for an event's context
+ * @KVM_MSIX_DEFERRED: the vector is pending for that reason
+ * @KVM_MSIX_IN_FLIGHT: a message is being injected, under dev->deferred_lock
+ */
+enum kvm_msix_deferred {
+	KVM_MSIX_DEFERRED = BIT(0),
+	KVM_MSIX_IN_FLIGHT = BIT(1),
+};
+
+/**
  * struct kvm_msix_vec - One vector
  * @lock: protects the vector's entry and pending bit in the core, and is held
  *	while its message is injected: who has taken it after masking knows that
@@ -122,6 +135,8 @@ struct kvm_msix_message {
  * @gsi: the bound GSI or KVM_MSIX_NO_GSI; protected by vm->lock, and read
  *	without it to see whether there is work
  * @next_gsi: what a bind under way makes of @gsi; protected by vm->lock
+ * @deferred: enum kvm_msix_deferred; protected by @lock, read without to see
+ *	whether there is something to settle
  * @message: as it was when it was last needed; protected by @lock
  */
 struct kvm_msix_vec {
@@ -131,6 +146,7 @@ struct kvm_msix_vec {
 	struct kvm_msix_hook *hook;
 	int gsi;
 	int next_gsi;
+	unsigned int deferred;
 	struct kvm_msix_message message;
 };
 
@@ -177,6 +193,8 @@ struct kvm_msix_watch {
  * @vm: shared with the VM's other devices; immutable
  * @flags: enum kvm_msix_create_flags; immutable
  * @id: the device's number in tracepoints and debugfs; immutable
+ * @deferred_lock: held while a deferred message is injected
+ * @settle_work: sends deferred messages
  * @bound: bit v: vector v has an eventfd or a GSI; protected by dev->lock, read
  *	without
  * @nr_bound: number of bits in @bound; likewise
@@ -201,6 +219,8 @@ struct kvm_msix_device {
 	struct kvm_msix_vm *vm;
 	u32 flags;
 	int id;
+	struct mutex deferred_lock;	/* deferred messages, one at a time */
+	struct work_struct settle_work;
 	unsigned long *bound;
 	u32 nr_bound;
 	struct kvm_msix_window *table;
@@ -228,11 +248,30 @@ void kvm_msix_locate_nowhere(struct kvm_msix_device *dev);
 void kvm_msix_kick_locked(struct kvm_msix_vec *vec,
 			  const struct kvm_msix_entry *entry);
 void kvm_msix_release_locked(struct kvm_msix_vec *vec);
+void kvm_msix_settle_deferred(struct kvm_msix_vec *vec);
+void kvm_msix_settle_later(struct kvm_msix_vec *vec);
+void kvm_msix_settle_work(struct work_struct *work);
 const struct kvm_kernel_irq_routing_entry *
 kvm_msix_message(struct kvm_msix_vec *vec);
 struct kvm_msix_hook *kvm_msix_hook(struct kvm_msix_vec *vec, int fd);
 void kvm_msix_hook_start(struct kvm_msix_hook *hook);
 void kvm_msix_unhook(struct kvm_msix_hook *hook);
+
+/**
+ * kvm_msix_settle - Complete a change of a vector
+ * @vec: the vector, whose entry or pending bit was changed, or of whose function
+ *	Message Control was
+ *
+ * When this returns, no message from before the change is in flight, and what
+ * the change released has been sent.
+ *
+ * Context: may sleep; takes dev->deferred_lock.
+ */
+static inline void kvm_msix_settle(struct kvm_msix_vec *vec)
+{
+	if (unlikely(READ_ONCE(vec->deferred)))
+		kvm_msix_settle_deferred(vec);
+}
 
 /* map.c */
 bool kvm_msix_can_mmap(void);

@@ -155,6 +155,7 @@ static int write_table(struct kvm_vcpu *vcpu, struct kvm_io_device *io,
 		kvm_msix_kick_locked(vec, &entry);
 	spin_unlock_irq(&vec->lock);
 
+	kvm_msix_settle(vec);
 	if (effects && READ_ONCE(vec->gsi) != KVM_MSIX_NO_GSI)
 		kvm_msix_route_sync(dev, v, 1);
 	return to_vmm ? -EOPNOTSUPP : 0;

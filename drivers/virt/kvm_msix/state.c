@@ -38,6 +38,24 @@ static void free_image(struct image *image)
 	kvfree(image->table);
 }
 
+/* Send what is pending and may be sent; nothing older is in flight then. */
+static void release_all(struct kvm_msix_device *dev)
+{
+	struct kvm_msix_vec *vec;
+	unsigned long flags;
+	u32 v;
+
+	for (v = 0; v < dev->core.nr; v++) {
+		vec = &dev->vecs[v];
+		spin_lock_irqsave(&vec->lock, flags);
+		kvm_msix_release_locked(vec);
+		spin_unlock_irqrestore(&vec->lock, flags);
+		kvm_msix_settle(vec);
+		/* Thousands of broadcasts to thousands of vCPUs take a while. */
+		cond_resched();
+	}
+}
+
 /**
  * kvm_msix_control - The guest has written Message Control
  * @dev: the device
@@ -47,22 +65,11 @@ static void free_image(struct image *image)
  */
 void kvm_msix_control(struct kvm_msix_device *dev, u16 control)
 {
-	struct kvm_msix_vec *vec;
-	unsigned long flags;
-	u32 v;
-
 	lockdep_assert_held(&dev->lock);
 
 	trace_kvm_msix_control(dev->id, control);
 	kvm_msix_set_control(&dev->core, control);
-	for (v = 0; v < dev->core.nr; v++) {
-		vec = &dev->vecs[v];
-		spin_lock_irqsave(&vec->lock, flags);
-		kvm_msix_release_locked(vec);
-		spin_unlock_irqrestore(&vec->lock, flags);
-		/* Thousands of broadcasts to thousands of vCPUs take a while. */
-		cond_resched();
-	}
+	release_all(dev);
 	kvm_msix_route_sync(dev, 0, dev->core.nr);
 }
 
@@ -136,10 +143,9 @@ int kvm_msix_get_state(struct kvm_msix_device *dev,
 		return err;
 
 	mutex_lock(&dev->lock);
+	release_all(dev);
 	for (v = 0; v < dev->core.nr; v++) {
 		spin_lock_irqsave(&dev->vecs[v].lock, flags);
-		/* An unmask in a mapped table that nobody has noticed yet. */
-		kvm_msix_release_locked(&dev->vecs[v]);
 		image.table[v] = kvm_msix_get_entry(&dev->core, v);
 		if (kvm_msix_pending(&dev->core, v))
 			__set_bit(v, image.pba);

@@ -180,6 +180,7 @@ static bool watch_timer_look(struct kvm_msix_device *dev)
 
 	for (n = 0; n < WATCH_TIMER_VECTORS && v < dev->core.nr; n++) {
 		watch_look_at(&dev->vecs[v]);
+		kvm_msix_settle_later(&dev->vecs[v]);
 		v = watch_next_pending(dev, v + 1);
 	}
 	return v == dev->core.nr;
@@ -255,6 +256,7 @@ static void watch_work(struct work_struct *work)
 	for (v = watch_next_pending(dev, 0); v < dev->core.nr;
 	     v = watch_next_pending(dev, v + 1)) {
 		watch_look_at(&dev->vecs[v]);
+		kvm_msix_settle(&dev->vecs[v]);
 		cond_resched();
 	}
 	watch_look_at_unbound(dev);

@@ -138,6 +138,8 @@ static void send(struct machine *m, enum path by, u64 addr, u32 data)
 		break;
 	case BY_EVENTFD:
 		event_signal(m->event);
+		/* KVM's work where it visits each vCPU; this waits for it. */
+		msix_pending(&m->d, 0);
 		break;
 	case BY_PENDING:
 		msix_control(&m->d, ENABLE | FUNCTION_MASK);

@@ -166,6 +166,31 @@ static void guest_cycles(void)
 }
 
 /*
+ * To all vCPUs, by which the module sends from a work: masking waits for what is
+ * in flight. This vCPU has then taken it when the read back is done.
+ */
+static void guest_broadcasts(void)
+{
+	u64 *taken = &guest_this_cpu()->irqs[VEC];
+	u64 cycle, before, end;
+
+	guest_init_masker();
+	for (cycle = 1; cycle <= CHASES * 4; cycle++) {
+		mmio_write32(CONTROL, MASKED);
+		GUEST_ASSERT_EQ(mmio_read32(CONTROL), MASKED);
+		before = READ_ONCE(*taken);
+		for (end = deadline(); !pba();)
+			GUEST_ASSERT(rdtsc() < end);
+		GUEST_ASSERT(READ_ONCE(*taken) - before <= late_messages);
+		mmio_write32(CONTROL, 0);
+		for (end = deadline(); READ_ONCE(*taken) == before;)
+			GUEST_ASSERT(rdtsc() < end);
+		WRITE_ONCE(cycles_done, cycle);
+	}
+	wait_for_stop();
+}
+
+/*
  * With the interrupts elsewhere: the same, but another vCPU may be late in
  * taking what was sent before the mask. That there is no second message after
  * it is what the counters tell.
@@ -504,6 +529,32 @@ TEST_F_TIMEOUT(race, free_running, 300)
 		EXPECT_GE(kvm_msix_counter("latched"), CYCLES / 8);
 		EXPECT_GT(kvm_msix_counter("delivered"), kvm_msix_counter("kicks"));
 	}
+}
+
+TEST_F_TIMEOUT(race, broadcasts, 300)
+{
+	u64 *cycles = GUEST_VAR(self->r.m, cycles_done);
+	struct msix_state *s;
+	u32 i;
+
+	if (variant->target)
+		SKIP(return, "once is enough");
+	s = msix_get_state(self->r.d.fd, 1);
+	s->entry[0][0] = MSI_ADDR(0xff);
+	ASSERT_EQ(0, __msix_set_state(self->r.d.fd, s));
+	msix_state_free(s);
+	*GUEST_VAR(self->r.m, late_messages) = msix_mapped();
+	start(&self->r, guest_broadcasts, guest_idle);
+	for (i = 0; READ_ONCE(*cycles) < CHASES * 4; i++) {
+		signal_event(&self->r);
+		if (i % 4 == 0)
+			usleep(20);
+	}
+	/* At rest, after whatever is in flight. */
+	EXPECT_FALSE(msix_pending(&self->r.d, 0));
+	finish(&self->r);
+	if (kvm_msix_has_counters())
+		check_counters(_metadata, &self->r, 0);
 }
 
 /* The device, while a vCPU is in guest_chase(). */
