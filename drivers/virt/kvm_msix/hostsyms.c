@@ -18,6 +18,13 @@
 
 #include "hostsyms.h"
 
+#ifndef CONFIG_KPROBES
+#error "kvm_msix finds KVM's functions by kprobes: this kernel has no CONFIG_KPROBES"
+#endif
+#if !IS_MODULE(CONFIG_KVM)
+#error "kvm_msix finds KVM's functions in kvm.ko: this kernel has no CONFIG_KVM=m"
+#endif
+
 #define DEFINE_HOST_CALL(name)	\
 	DEFINE_STATIC_CALL_NULL(kvm_msix_host_##name, name)
 
