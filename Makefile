@@ -2,11 +2,13 @@
 
 define HELP
 The module:
-  make                 build it for the running kernel, or for KDIR=..., and
-                       the tool kvm-msix(8)
-  sudo make install    install both and the udev rule; then: modprobe kvm_msix
+  make                 build it and the tool kvm-msix(8), for the running kernel,
+                       for KVER=... or for the headers at KDIR=...
   sudo make dkms       install it by DKMS, so that it follows kernel updates
-  make overlay TREE=.. add it to a kernel source tree, as a patch would
+  sudo make install    install without packages; DESTDIR, PREFIX, KVER and KDIR
+                       say where and for which kernel
+  sudo make uninstall  take that away again, from every kernel
+  make overlay TREE=.. add the module to a kernel source tree, as a patch would
 
 In an emulated machine, on Debian 12 (as root, who can install packages):
   make demo            a guest with an NVMe disk, its table in QEMU and in the
@@ -29,10 +31,14 @@ In an emulated machine, on Debian 12 (as root, who can install packages):
 endef
 
 VERSION := $(shell cat VERSION)
-KDIR    ?= /lib/modules/$(shell uname -r)/build
-KVER    := $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' \
-	   $(KDIR)/include/generated/utsrelease.h 2>/dev/null)
-BUILD   := build/$(KVER)
+PREFIX  ?= /usr/local
+override DESTDIR := $(abspath $(DESTDIR))
+KVER    ?= $(shell uname -r)
+KDIR    ?= /lib/modules/$(KVER)/build
+# The release of the kernel whose headers these are.
+UTS     := $(KDIR)/include/generated/utsrelease.h
+RELEASE := $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' $(UTS) 2>/dev/null)
+BUILD   := build/$(RELEASE)
 SUBDIR  := drivers/virt/kvm_msix
 SOURCES := $(wildcard $(SUBDIR)/*.[ch] $(SUBDIR)/compat/*.h $(SUBDIR)/Makefile include/uapi/linux/*.h)
 
@@ -56,16 +62,50 @@ tool:
 	@$(MAKE) -s -C tools/kvm_msix
 
 check-kdir:
-	@test -n "$(KVER)" || { \
-	echo "No kernel headers at $(KDIR)." \
-	     "Install linux-headers-$$(uname -r), or say KDIR=..." >&2; exit 1; }
+	@test -e "$(KDIR)" || { \
+	echo "No kernel headers at $(KDIR). Install linux-headers-$(KVER)," \
+	     "or say KVER=... or KDIR=..." >&2; exit 1; }
+	@test -n "$(RELEASE)" || { \
+	echo "$(UTS) is missing: this is no directory to build modules in." \
+	     "Say KDIR=/lib/modules/VERSION/build, or KVER=VERSION." >&2; exit 1; }
 
-install: module tool
-	$(KBUILD) modules_install
-	/sbin/depmod $(if $(INSTALL_MOD_PATH),-b $(INSTALL_MOD_PATH)) $(KVER)
+# Below DESTDIR the files are on their way to another machine, or to a package.
+check-root:
+	@test -n "$(DESTDIR)" -o "$$(id -u)" = 0 || { \
+	echo "Only root can do this: sudo make $(MAKECMDGOALS);" \
+	     "or say DESTDIR=..." >&2; exit 1; }
+
+# Distributions' headers have no key to sign with. depmod is for the live system:
+# modules_install does not run it without a System.map, which headers lack.
+SIGN_ALL := $(if $(wildcard $(KDIR)/certs/signing_key.pem),y)
+DEPMOD   := $(if $(DESTDIR),true,/sbin/depmod)
+
+install: check-root module tool
+	$(KBUILD) modules_install INSTALL_MOD_PATH=$(DESTDIR) \
+		INSTALL_MOD_DIR=updates CONFIG_MODULE_SIG_ALL=$(SIGN_ALL) \
+		DEPMOD=true
+	$(DEPMOD) $(RELEASE)
+	install -D -m 644 include/uapi/linux/kvm_msix.h \
+		$(DESTDIR)$(PREFIX)/include/linux/kvm_msix.h
 	install -D -m 644 packaging/60-kvm_msix.rules \
-		$(DESTDIR)/usr/lib/udev/rules.d/60-kvm_msix.rules
-	$(MAKE) -C tools/kvm_msix install
+		$(DESTDIR)$(PREFIX)/lib/udev/rules.d/60-kvm_msix.rules
+	install -D -m 644 packaging/modules-load.d/kvm_msix.conf \
+		$(DESTDIR)$(PREFIX)/lib/modules-load.d/kvm_msix.conf
+	$(MAKE) -C tools/kvm_msix install DESTDIR=$(DESTDIR)
+
+# Kernels before 6.3 had modules in extra/, if nobody said updates/.
+INSTALLED = $(wildcard $(addsuffix /kvm_msix.ko*,\
+	    $(addprefix $(DESTDIR)/lib/modules/*/,updates extra)))
+
+uninstall: check-root
+	@for module in $(INSTALLED); do \
+		kernel=$${module%/*/*}; \
+		rm -v $$module && $(DEPMOD) $${kernel##*/}; \
+	done
+	rm -f $(DESTDIR)$(PREFIX)/include/linux/kvm_msix.h \
+		$(DESTDIR)$(PREFIX)/lib/udev/rules.d/60-kvm_msix.rules \
+		$(DESTDIR)$(PREFIX)/lib/modules-load.d/kvm_msix.conf
+	$(MAKE) -C tools/kvm_msix uninstall DESTDIR=$(DESTDIR)
 
 dkms:
 	packaging/dkms-install
@@ -115,6 +155,6 @@ export HELP
 help:
 	@echo "$$HELP"
 
-.PHONY: all module tool check-kdir install dkms overlay setup demo check \
-	bench bench-check check-kvm check-debug stress conformance fuzz qemu clean \
-	help
+.PHONY: all module tool check-kdir check-root install uninstall dkms \
+	overlay setup demo check bench bench-check check-kvm check-debug stress \
+	conformance fuzz qemu clean help
