@@ -4,7 +4,8 @@ define HELP
 The module:
   make                 build it and the tool kvm-msix(8), for the running kernel,
                        for KVER=... or for the headers at KDIR=...
-  sudo make dkms       install it by DKMS, so that it follows kernel updates
+  make deb             build Debian packages of both; the module's follows kernel
+                       updates by DKMS
   sudo make install    install without packages; DESTDIR, PREFIX, KVER and KDIR
                        say where and for which kernel
   sudo make uninstall  take that away again, from every kernel
@@ -75,12 +76,18 @@ check-root:
 	echo "Only root can do this: sudo make $(MAKECMDGOALS);" \
 	     "or say DESTDIR=..." >&2; exit 1; }
 
+# Two modules of one name: depmod would choose.
+check-dkms:
+	@test -n "$(DESTDIR)" -o -z "$(wildcard /usr/src/kvm_msix-*/dkms.conf)" || { \
+	echo "DKMS has installed this module; take it away first:" \
+	     "sudo apt purge kvm-msix-dkms" >&2; exit 1; }
+
 # Distributions' headers have no key to sign with. depmod is for the live system:
 # modules_install does not run it without a System.map, which headers lack.
 SIGN_ALL := $(if $(wildcard $(KDIR)/certs/signing_key.pem),y)
 DEPMOD   := $(if $(DESTDIR),true,/sbin/depmod)
 
-install: check-root module tool
+install: check-root check-dkms module tool
 	$(KBUILD) modules_install INSTALL_MOD_PATH=$(DESTDIR) \
 		INSTALL_MOD_DIR=updates CONFIG_MODULE_SIG_ALL=$(SIGN_ALL) \
 		DEPMOD=true
@@ -107,8 +114,8 @@ uninstall: check-root
 		$(DESTDIR)$(PREFIX)/lib/modules-load.d/kvm_msix.conf
 	$(MAKE) -C tools/kvm_msix uninstall DESTDIR=$(DESTDIR)
 
-dkms:
-	packaging/dkms-install
+deb:
+	@packaging/deb
 
 overlay:
 	packaging/overlay $(TREE)
@@ -155,6 +162,6 @@ export HELP
 help:
 	@echo "$$HELP"
 
-.PHONY: all module tool check-kdir check-root install uninstall dkms \
+.PHONY: all module tool check-kdir check-root check-dkms install uninstall deb \
 	overlay setup demo check bench bench-check check-kvm check-debug stress \
 	conformance fuzz qemu clean help
