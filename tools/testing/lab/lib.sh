@@ -67,12 +67,16 @@ package() {
 	apt-cache show --no-all-versions "$@" 2>/dev/null | sed -n "s/^$field: //p"
 }
 
+# apt_state: print a name for the state of apt's lists and sources: as long as it stays, apt's answers do.
+apt_state() {
+	{ find /etc/apt /var/lib/apt/lists -type f -printf '%p %s %T@\n' 2>/dev/null || true; } | LC_ALL=C sort | digest
+}
+
 # know PACKAGE...: print the path of a file with apt's word on them, Version: and Depends: of each. Asking takes apt
 # most of a second, so its answer is kept for as long as its lists and sources stay as they are.
 know() {
 	local state
-	state=$({ find /etc/apt /var/lib/apt/lists -type f -printf '%p %s %T@\n' 2>/dev/null || true; } |
-		LC_ALL=C sort | digest)
+	state=$(apt_state)
 	cached "apt/$1-$state" ask_apt "$@"
 }
 
