@@ -1,355 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a process, its children and its guest can do to the mapping of a table
- * and to the memory slot that the guest has it by. Whatever it was, a store that
- * unmasks a pending vector is noticed, by whomever and however it is made
- * (unnoticed()), nothing is printed and nothing is left.
+ * What a process and its children can do to the mapping of a table. Whatever it
+ * was, a store that unmasks a pending vector is noticed, by whomever and however
+ * it is made (victim_unnoticed()), nothing is printed and nothing is left.
  *
  * Nobody helps: no ioctl of the function, which would find what is overdue.
  */
 #include <linux/futex.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
-#include <asm/kvm_para.h>
 
 #include "kselftest_harness.h"
 #include "kvm_msix_util.h"
 #include "hostile.h"
-
-#define PAGE	4096ul
-/* The last vector is alone on the second page, and the PBA on the third. */
-#define NR	(PAGE / ENTRY_SIZE + 1)
-#define PAGES	3
-#define SIZE	(PAGES * PAGE)
-#define PBA	(2 * PAGE)
-#define VEC	0x60
-#define SLOT	100
-#define ALIAS	(BAR_GPA + 0x10000)
-
-/* The last one of the first page, the first one of the second. */
-static const u32 vectors[] = { NR - 2, NR - 1 };
-
-/**
- * struct victim - A function, mapped
- * @m: its VM; the first pages of the BAR are the function's
- * @d: the function
- * @mem: its pages, writable
- * @gpa: where the guest has them
- * @event: by place in vectors[], whose messages are VEC and VEC + 1
- * @log: the kernel's log
- */
-struct victim {
-	struct msix_vm *m;
-	struct msix_dev d;
-	u8 *mem;
-	u64 gpa;
-	int event[ARRAY_SIZE(vectors)];
-	int log;
-};
-
-/*
- * The guest: one store or load a time.
- */
-
-enum guest_insn {
-	NOP,
-	LOAD,		/* 4 bytes */
-	STORE,
-	STORE_8,
-	STORE_16,	/* of @bytes */
-	STORE_16_NT,
-	STORE_32,
-	REP_MOVS,	/* 16 of @bytes */
-	REP_STOS,	/* 4 times @val's lowest byte */
-	LOCK_BTR,
-	XCHG,
-	AND,
-	LOCK_CMPXCHG16B,
-	FXSAVE_XMM0,	/* of which 16 are @bytes */
-	FXSAVE_XMM15,
-};
-
-static struct guest_todo {
-	u64 insn;
-	u64 gpa;
-	u64 val;
-	u8 bytes[32] __aligned(32);
-} todo;
-
-static void guest_rep(u64 to, u64 from, u64 n, bool movs)
-{
-	if (movs)
-		asm volatile("rep movsb" : "+D" (to), "+S" (from), "+c" (n) : : "memory");
-	else
-		asm volatile("rep stosb" : "+D" (to), "+c" (n) : "a" (from) : "memory");
-}
-
-static void guest_cmpxchg16b(u64 gpa, u64 lo, u64 hi)
-{
-	u64 old_lo = 0, old_hi = 0;
-	bool done;
-
-	do {
-		asm volatile("lock cmpxchg16b (%3)"
-			     : "+a" (old_lo), "+d" (old_hi), "=@cce" (done)
-			     : "r" (gpa), "b" (lo), "c" (hi) : "memory");
-	} while (!done);
-}
-
-static void guest_avx(u64 gpa, void *bytes)
-{
-	set_cr4(get_cr4() | X86_CR4_OSXSAVE);
-	xsetbv(0, xgetbv(0) | XFEATURE_MASK_FP | XFEATURE_MASK_SSE | XFEATURE_MASK_YMM);
-	asm volatile("vmovups (%0), %%ymm0; vmovups %%ymm0, (%1); vzeroupper"
-		     : : "r" (bytes), "r" (gpa) : "memory", "xmm0");
-}
-
-static void guest_do(struct guest_todo *t)
-{
-	u64 gpa = t->gpa, val = t->val, *qword = (u64 *)t->bytes;
-
-	switch (t->insn) {
-	case LOAD:
-		t->val = mmio_read32(gpa);
-		break;
-	case STORE:
-		mmio_write32(gpa, val);
-		break;
-	case STORE_8:
-		mmio_write64(gpa, val);
-		break;
-	case STORE_16:
-		asm volatile("movups (%0), %%xmm0; movups %%xmm0, (%1)"
-			     : : "r" (qword), "r" (gpa) : "memory", "xmm0");
-		break;
-	case STORE_16_NT:
-		asm volatile("movups (%0), %%xmm0; movntdq %%xmm0, (%1); sfence"
-			     : : "r" (qword), "r" (gpa) : "memory", "xmm0");
-		break;
-	case STORE_32:
-		guest_avx(gpa, qword);
-		break;
-	case REP_MOVS:
-		guest_rep(gpa, (u64)qword, 16, true);
-		break;
-	case REP_STOS:
-		guest_rep(gpa, val, 4, false);
-		break;
-	case LOCK_BTR:
-		asm volatile("lock btrl $0, (%0)" : : "r" (gpa) : "memory");
-		break;
-	case XCHG:
-		asm volatile("xchgl %k0, (%1)" : "+r" (val) : "r" (gpa) : "memory");
-		break;
-	case AND:
-		asm volatile("andl %k0, (%1)" : : "r" (val), "r" (gpa) : "memory");
-		break;
-	case LOCK_CMPXCHG16B:
-		guest_cmpxchg16b(gpa, qword[0], qword[1]);
-		break;
-	case FXSAVE_XMM0:
-		asm volatile("movups (%0), %%xmm0; fxsave (%1)"
-			     : : "r" (qword), "r" (gpa) : "memory", "xmm0");
-		break;
-	case FXSAVE_XMM15:
-		asm volatile("movups (%0), %%xmm15; fxsave (%1)"
-			     : : "r" (qword), "r" (gpa) : "memory", "xmm15");
-		break;
-	default:
-		asm volatile("pause; pause" : : : "memory");
-	}
-}
-
-static void guest_code(void)
-{
-	guest_init();
-	for (;;) {
-		GUEST_SYNC1(0);
-		guest_do(&todo);
-	}
-}
-
-static u64 guest_run(struct msix_vm *m, enum guest_insn insn, u64 gpa, u64 val)
-{
-	struct guest_todo *t = GUEST_VAR(m, todo);
-
-	t->gpa = gpa;
-	t->val = val;
-	t->insn = insn;
-	msix_vcpu_run(m, 0);
-	t->insn = NOP;
-	return t->val;
-}
-
-/*
- * The VMM.
- */
-
-static int create(int vm_fd, u32 nr, u32 flags, u32 pba, int unmask_eventfd)
-{
-	struct kvm_msix_create args = {
-		.size = sizeof(args),
-		.flags = flags | KVM_MSIX_CREATE_MMAP | KVM_MSIX_CREATE_MMAP_PBA,
-		.vm_fd = vm_fd,
-		.nr_vectors = nr,
-		.pba_offset = pba,
-		.unmask_eventfd = unmask_eventfd,
-	};
-	int dev = msix_open(), fd;
-
-	fd = ioctl(dev, KVM_MSIX_CREATE, &args);
-	TEST_ASSERT(fd >= 0, "KVM_MSIX_CREATE: %s", strerror(errno));
-	close(dev);
-	return fd;
-}
-
-static void *map(int fd, u64 size, u64 offset)
-{
-	void *mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
-
-	TEST_ASSERT(mem != MAP_FAILED, "mmap: %s", strerror(errno));
-	return mem;
-}
-
-static int set_slot(struct victim *v, u32 slot, u64 gpa, u64 size, void *mem, u32 flags)
-{
-	struct kvm_userspace_memory_region region = {
-		.slot = slot,
-		.flags = flags,
-		.guest_phys_addr = gpa,
-		.memory_size = size,
-		.userspace_addr = (uintptr_t)mem,
-	};
-
-	return __msix_ioctl(v->m->vm->fd, KVM_SET_USER_MEMORY_REGION, &region);
-}
-
-static struct msix_vm *create_vm(void)
-{
-	struct msix_vm *m = msix_vm_create(1, guest_code);
-
-	/* Up to the first GUEST_SYNC(). */
-	msix_vcpu_run(m, 0);
-	return m;
-}
-
-static void setup(struct victim *v)
-{
-	u32 i;
-
-	v->log = log_open();
-	v->m = create_vm();
-	v->d = (struct msix_dev) {
-		.fd = create(v->m->vm->fd, NR, 0, PBA, 0),
-		.nr = NR,
-		.table = BAR_GPA,
-		.pba = BAR_GPA + PBA,
-	};
-	v->mem = map(v->d.fd, SIZE, 0);
-	v->gpa = BAR_GPA;
-	TEST_ASSERT_EQ(set_slot(v, SLOT, BAR_GPA, SIZE, v->mem, 0), 0);
-	/* For when the memory goes. */
-	msix_locate(&v->d, BAR_GPA, BAR_GPA + PBA);
-	for (i = 0; i < ARRAY_SIZE(vectors); i++) {
-		v->event[i] = event_create();
-		msix_bind_one(&v->d, vectors[i], v->event[i], -1);
-	}
-	msix_control(&v->d, ENABLE);
-	log_mark(v->log);
-}
-
-static u32 *field(struct victim *v, u32 vector, u32 offset)
-{
-	return (u32 *)(v->mem + vector * ENTRY_SIZE + offset);
-}
-
-/* How a vector is unmasked. */
-typedef void (*unmask_fn)(struct victim *v, u32 vector);
-
-static u64 gpa_of(struct victim *v, u32 vector)
-{
-	return v->gpa + vector * ENTRY_SIZE;
-}
-
-static void by_guest(struct victim *v, u32 vector)
-{
-	guest_run(v->m, STORE, gpa_of(v, vector) + ENTRY_CTRL, 0);
-}
-
-static void by_process(struct victim *v, u32 vector)
-{
-	WRITE_ONCE(*field(v, vector, ENTRY_CTRL), 0);
-}
-
-/*
- * Each vector gets an event while it is masked, and is unmasked when the pages
- * are about to be protected, are protected, and have been for long. The message
- * has to come, once.
- */
-static const char *unnoticed_in(struct victim *v, u32 i, unmask_fn unmask)
-{
-	static const u32 after_us[] = { 0, 3000, 60000 };
-	u32 vector = vectors[i], n;
-	u64 before;
-
-	for (n = 0; n < ARRAY_SIZE(after_us); n++) {
-		before = msix_irqs(v->m, 0, VEC + i, 0);
-		WRITE_ONCE(*field(v, vector, ENTRY_CTRL), MASKED);
-		WRITE_ONCE(*field(v, vector, ENTRY_ADDR_LO), MSI_ADDR(0));
-		WRITE_ONCE(*field(v, vector, ENTRY_ADDR_HI), 0);
-		WRITE_ONCE(*field(v, vector, ENTRY_DATA), VEC + i);
-		event_signal(v->event[i]);
-		event_signal(v->event[i]);
-		if (!(v->mem[PBA + vector / 8] >> vector % 8 & 1))
-			return "an event is not latched";
-		usleep(after_us[n]);
-		unmask(v, vector);
-		if (msix_irqs(v->m, 0, VEC + i, before + 1) != before + 1)
-			return "an unmask is not noticed";
-		if (v->mem[PBA + vector / 8] >> vector % 8 & 1)
-			return "what was sent is still pending";
-	}
-	return NULL;
-}
-
-static const char *unnoticed(struct victim *v, unmask_fn unmask)
-{
-	return unnoticed_in(v, 0, unmask) ?: unnoticed_in(v, 1, unmask);
-}
-
-/* All the ways that were there at first work, and the books are right. */
-static const char *still_good(struct victim *v)
-{
-	const char *wrong = unnoticed(v, by_guest) ?: unnoticed(v, by_process);
-
-	if (wrong)
-		return wrong;
-	if (v->m->nr_exits)
-		return "an access has gone to the VMM";
-	if (kvm_msix_has_counters() &&
-	    kvm_msix_counter("events") - kvm_msix_counter("latched") -
-	    kvm_msix_counter("coalesced") + kvm_msix_counter("kicks") !=
-	    kvm_msix_counter("delivered") + kvm_msix_counter("dropped"))
-		return "the books are wrong";
-	return log_lines(v->log) ? "it has printed" : NULL;
-}
-
-/* A function without its last mapping and fd is gone. */
-static int left(pid_t pid)
-{
-	int i;
-
-	for (i = 0; i < 1000 && debugfs_entries("kvm_msix", pid); i++)
-		usleep(10000);
-	return kvm_msix_has_counters() ? debugfs_entries("kvm_msix", pid) : 0;
-}
+#include "hostile_mapping.h"
 
 FIXTURE(mapping) {
 	struct victim v;
@@ -359,38 +28,13 @@ FIXTURE_SETUP(mapping)
 {
 	if (!msix_can_map())
 		SKIP(return, "this kernel has no KVM_MSIX_CAP_MMAP");
-	setup(&self->v);
+	victim_setup(&self->v);
 }
 
 FIXTURE_TEARDOWN(mapping)
 {
-	struct victim *v = &self->v;
-	const char *wrong;
-
-	if (!v->m)
-		return;
-	wrong = still_good(v);
-	EXPECT_EQ(NULL, wrong) {
-		TH_LOG("afterwards: %s", wrong);
-	}
-	close(v->d.fd);
-	munmap(v->mem, SIZE);
-	EXPECT_EQ(0, left(getpid()));
-	EXPECT_EQ(0, log_lines(v->log));
-	close(v->event[0]);
-	close(v->event[1]);
-	close(v->log);
-	msix_vm_free(v->m);
+	victim_teardown(&self->v);
 }
-
-#define EXPECT_NOTICED(v, unmask)						\
-do {										\
-	const char *_wrong = unnoticed(v, unmask);				\
-										\
-	EXPECT_EQ(NULL, _wrong) {						\
-		TH_LOG("%s: %s", #unmask, _wrong);				\
-	}									\
-} while (0)
 
 /* Runs in a child; its exit status is the number of what went wrong. */
 static int in_child(int (*fn)(struct victim *v, void *arg), struct victim *v, void *arg)
@@ -455,15 +99,11 @@ TEST_F(mapping, moves)
 TEST_F(mapping, part)
 {
 	struct victim *v = &self->v;
-	u8 *part = map(v->d.fd, PAGE, PAGE);
-	const char *wrong;
+	u8 *part = victim_map(v->d.fd, PAGE, PAGE);
 
 	munmap(v->mem, PAGE);
 	moved = part - PAGE;
-	wrong = unnoticed_in(v, 1, by_moved);
-	EXPECT_EQ(NULL, wrong) {
-		TH_LOG("the page that is left: %s", wrong);
-	}
+	EXPECT_RIGHT(victim_unnoticed_one(v, 1, by_moved), "the page that is left");
 	ASSERT_EQ(v->mem, mmap(v->mem, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
 			       v->d.fd, 0));
 	EXPECT_NOTICED(v, by_guest);
@@ -504,7 +144,7 @@ TEST_F(mapping, refused)
 			}
 	}
 	/* A mapping can grow, its contents do not. */
-	mem = map(v->d.fd, SIZE, 0);
+	mem = victim_map(v->d.fd, SIZE, 0);
 	longer = mremap(mem, SIZE, 2 * SIZE, MREMAP_MAYMOVE);
 	ASSERT_NE(MAP_FAILED, (void *)longer);
 	ASSERT_EQ(0, pipe(pipes));
@@ -524,11 +164,11 @@ TEST_F(mapping, refused)
 TEST_F(mapping, or_gsi)
 {
 	struct victim *v = &self->v;
-	struct msix_dev d = { .fd = create(v->m->vm->fd, NR, 0, PBA, 0) };
+	struct msix_dev d = { .fd = victim_function(v->m->vm->fd, NR, 0, PBA, 0) };
 	u8 *mem;
 	int i;
 
-	mem = map(d.fd, SIZE, 0);
+	mem = victim_map(d.fd, SIZE, 0);
 	/* Three of one, in two pieces of two protections. */
 	munmap(mem + PAGE, PAGE);
 	mprotect(mem, PAGE, PROT_READ);
@@ -547,7 +187,7 @@ TEST_F(mapping, or_gsi)
 		EXPECT_EQ(0, __msix_bind_one(d.fd, 1, -1, -1));
 		EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_READ, MAP_SHARED, d.fd, 0));
 		EXPECT_EQ(0, __msix_bind_one(d.fd, 2, -1, -1));
-		mem = map(d.fd, SIZE, 0);
+		mem = victim_map(d.fd, SIZE, 0);
 		EXPECT_EQ(EBUSY, __msix_bind_one(d.fd, 1, -1, 50));
 		munmap(mem, SIZE);
 	}
@@ -560,7 +200,7 @@ TEST_F(mapping, mprotect)
 	struct victim *v = &self->v;
 	int i;
 
-	moved = map(v->d.fd, SIZE, 0);
+	moved = victim_map(v->d.fd, SIZE, 0);
 	for (i = 0; i < 4; i++) {
 		ASSERT_EQ(0, mprotect(moved, SIZE, i & 1 ? PROT_NONE : PROT_READ));
 		event_signal(v->event[0]);
@@ -648,7 +288,7 @@ TEST_F_TIMEOUT(mapping, managed, 120)
 
 static int locked(struct victim *v, void *arg)
 {
-	u8 *mem = map(v->d.fd, SIZE, 0);
+	u8 *mem = victim_map(v->d.fd, SIZE, 0);
 
 	/* And dies so. */
 	if (mlock(mem, SIZE) || mlock2(v->mem, SIZE, MLOCK_ONFAULT) || mlockall(MCL_CURRENT))
@@ -731,7 +371,7 @@ TEST_F(mapping, many)
 	u32 i;
 
 	for (i = 0; i < ARRAY_SIZE(mem); i++) {
-		mem[i] = map(self->v.d.fd, SIZE, 0);
+		mem[i] = victim_map(self->v.d.fd, SIZE, 0);
 		mem[i][SIZE - 1] = i;
 	}
 	moved = mem[ARRAY_SIZE(mem) / 2];
@@ -759,7 +399,7 @@ static void by_child(struct victim *v, u32 vector)
 static int child_maps(struct victim *v, void *arg)
 {
 	munmap(v->mem, SIZE);
-	v->mem = map(v->d.fd, SIZE, 0);
+	v->mem = victim_map(v->d.fd, SIZE, 0);
 	close(v->d.fd);
 	by_process(v, *(u32 *)arg);
 	return 0;
@@ -780,7 +420,7 @@ TEST_F(mapping, children)
 static void by_other(struct victim *v, u32 vector)
 {
 	u32 zero = 0;
-	struct iovec from = { &zero, 4 }, to = { field(v, vector, ENTRY_CTRL), 4 };
+	struct iovec from = { &zero, 4 }, to = { victim_field(v, vector, ENTRY_CTRL), 4 };
 	pid_t me = getpid(), pid = fork();
 	int status;
 
@@ -794,7 +434,7 @@ static void by_other(struct victim *v, u32 vector)
 
 static void by_tracer(struct victim *v, u32 vector)
 {
-	u32 *to = field(v, vector, ENTRY_DATA);
+	u32 *to = victim_field(v, vector, ENTRY_DATA);
 	long word = READ_ONCE(*to);
 	pid_t me = getpid(), pid = fork();
 	int status;
@@ -825,9 +465,9 @@ static int dies_mapped(struct victim *v, void *arg)
 {
 	int *said = arg, event = event_create();
 	struct kvm_vm *vm = msix_bare_vm();
-	int fd = create(vm->fd, NR, 0, PBA, 0);
+	int fd = victim_function(vm->fd, NR, 0, PBA, 0);
 	pid_t parent = getpid();
-	u32 *mem = map(fd, SIZE, 0);
+	u32 *mem = victim_map(fd, SIZE, 0);
 
 	if (__msix_bind_one(fd, 0, event, -1) || __msix_control(fd, ENABLE))
 		return 1;
@@ -864,7 +504,7 @@ TEST_F(mapping, orphaned)
 	EXPECT_LT(0, read(said[0], answer, sizeof(answer)));
 	EXPECT_STREQ("sent", answer);
 	close(said[0]);
-	EXPECT_EQ(0, left(pid));
+	EXPECT_EQ(0, victim_left(pid));
 }
 
 static int dumps_core(struct victim *v, void *arg)
@@ -897,7 +537,7 @@ static void by_read(struct victim *v, u32 vector)
 {
 	int fd = open("/dev/zero", O_RDONLY);
 
-	TEST_ASSERT(read(fd, field(v, vector, ENTRY_CTRL), 4) == 4, "read: %s", strerror(errno));
+	TEST_ASSERT(read(fd, victim_field(v, vector, ENTRY_CTRL), 4) == 4, "read: %s", strerror(errno));
 	close(fd);
 }
 
@@ -906,7 +546,7 @@ static void by_proc_mem(struct victim *v, u32 vector)
 	int fd = open("/proc/self/mem", O_RDWR);
 	u32 zero = 0;
 
-	TEST_ASSERT(pwrite(fd, &zero, 4, (uintptr_t)field(v, vector, ENTRY_CTRL)) == 4,
+	TEST_ASSERT(pwrite(fd, &zero, 4, (uintptr_t)victim_field(v, vector, ENTRY_CTRL)) == 4,
 		    "/proc/self/mem: %s", strerror(errno));
 	close(fd);
 }
@@ -914,7 +554,7 @@ static void by_proc_mem(struct victim *v, u32 vector)
 static void by_process_vm(struct victim *v, u32 vector)
 {
 	u32 zero = 0;
-	struct iovec from = { &zero, 4 }, to = { field(v, vector, ENTRY_CTRL), 4 };
+	struct iovec from = { &zero, 4 }, to = { victim_field(v, vector, ENTRY_CTRL), 4 };
 
 	TEST_ASSERT(process_vm_writev(getpid(), &from, 1, &to, 1, 0) == 4,
 		    "process_vm_writev: %s", strerror(errno));
@@ -925,7 +565,7 @@ static void by_futex(struct victim *v, u32 vector)
 	u32 dummy = 0;
 
 	TEST_ASSERT(syscall(SYS_futex, &dummy, FUTEX_WAKE_OP | FUTEX_PRIVATE_FLAG, 0, NULL,
-			    field(v, vector, ENTRY_CTRL),
+			    victim_field(v, vector, ENTRY_CTRL),
 			    FUTEX_OP(FUTEX_OP_SET, 0, FUTEX_OP_CMP_EQ, 0)) >= 0,
 		    "futex: %s", strerror(errno));
 }
@@ -954,7 +594,6 @@ TEST_F(mapping, direct_io)
 	u8 *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	char path[] = "/var/tmp/kvm_msix.XXXXXX";
 	u32 i, entry[] = { MSI_ADDR(0), 0, 0, 0 };
-	const char *wrong;
 
 	disk = mkostemp(path, O_DIRECT);
 	unlink(path);
@@ -964,10 +603,7 @@ TEST_F(mapping, direct_io)
 		entry[ENTRY_DATA / 4] = VEC + i;
 		memcpy(page + vectors[i] * ENTRY_SIZE % PAGE, entry, sizeof(entry));
 		ASSERT_EQ(PAGE, pwrite(disk, page, PAGE, 0));
-		wrong = unnoticed_in(&self->v, i, by_disk);
-		EXPECT_EQ(NULL, wrong) {
-			TH_LOG("%s", wrong);
-		}
+		EXPECT_RIGHT(victim_unnoticed_one(&self->v, i, by_disk), "by disk");
 	}
 	close(disk);
 	munmap(page, PAGE);
@@ -1036,297 +672,6 @@ TEST_F(mapping, file)
 }
 
 /*
- * Memory slots.
- */
-
-static void move_slot(struct victim *v, u64 gpa)
-{
-	TEST_ASSERT_EQ(set_slot(v, SLOT, gpa, SIZE, v->mem, 0), 0);
-	v->gpa = gpa;
-}
-
-static void by_moved_guest(struct victim *v, u32 vector)
-{
-	move_slot(v, v->gpa == BAR_GPA ? ALIAS : BAR_GPA);
-	by_guest(v, vector);
-}
-
-/* With a vector pending, and the page protected in the guest as well. */
-TEST_F(mapping, slot_moves)
-{
-	struct victim *v = &self->v;
-
-	EXPECT_NOTICED(v, by_moved_guest);
-	move_slot(v, BAR_GPA);
-	msix_vm_forget_exits(v->m);
-}
-
-static void far_away(struct victim *v, u32 vector)
-{
-	u64 far[] = { 1ull << 40, 1ull << 51, 1ull << 52, 1ull << 63, -SIZE }, i;
-
-	for (i = 0; i < ARRAY_SIZE(far); i++)
-		if (!set_slot(v, SLOT, far[i], SIZE, v->mem, 0))
-			move_slot(v, BAR_GPA);
-	by_guest(v, vector);
-}
-
-/* Also where no guest has an address: KVM refuses it, or it harms nobody. */
-TEST_F(mapping, slot_far_away)
-{
-	EXPECT_NOTICED(&self->v, far_away);
-	EXPECT_NOTICED(&self->v, by_process);
-}
-
-static void by_trapped_guest(struct victim *v, u32 vector)
-{
-	TEST_ASSERT_EQ(set_slot(v, SLOT, BAR_GPA, 0, v->mem, 0), 0);
-	by_guest(v, vector);
-	TEST_ASSERT_EQ(set_slot(v, SLOT, BAR_GPA, SIZE, v->mem, 0), 0);
-}
-
-static void by_read_only_guest(struct victim *v, u32 vector)
-{
-	TEST_ASSERT_EQ(set_slot(v, SLOT, BAR_GPA, 0, v->mem, 0), 0);
-	TEST_ASSERT_EQ(set_slot(v, SLOT, BAR_GPA, SIZE, v->mem, KVM_MEM_READONLY), 0);
-	TEST_ASSERT_EQ(guest_run(v->m, LOAD, gpa_of(v, vector) + ENTRY_CTRL, 0), MASKED);
-	by_guest(v, vector);
-	TEST_ASSERT_EQ(guest_run(v->m, LOAD, gpa_of(v, vector) + ENTRY_CTRL, 0), 0);
-	TEST_ASSERT_EQ(set_slot(v, SLOT, BAR_GPA, 0, v->mem, 0), 0);
-	TEST_ASSERT_EQ(set_slot(v, SLOT, BAR_GPA, SIZE, v->mem, 0), 0);
-}
-
-/* The addresses beneath answer. */
-TEST_F(mapping, slot_deleted)
-{
-	EXPECT_NOTICED(&self->v, by_trapped_guest);
-}
-
-TEST_F(mapping, slot_read_only)
-{
-	EXPECT_NOTICED(&self->v, by_read_only_guest);
-}
-
-static void by_alias(struct victim *v, u32 vector)
-{
-	guest_run(v->m, STORE, ALIAS + vector * ENTRY_SIZE + ENTRY_CTRL, 0);
-}
-
-/* The same pages at two addresses of the guest, by one mapping and by another. */
-TEST_F(mapping, slot_twice)
-{
-	struct victim *v = &self->v;
-	void *other = map(v->d.fd, SIZE, 0), *mem[] = { v->mem, other };
-	u32 i;
-
-	for (i = 0; i < 2; i++) {
-		ASSERT_EQ(0, set_slot(v, SLOT + 1, ALIAS, SIZE, mem[i], 0));
-		EXPECT_NOTICED(v, by_alias);
-		EXPECT_NOTICED(v, by_guest);
-		ASSERT_EQ(0, set_slot(v, SLOT + 1, ALIAS, 0, mem[i], 0));
-	}
-	munmap(other, SIZE);
-}
-
-/* Also of another VM, which has nothing to do with the function. */
-static struct msix_vm *neighbour;
-
-static void by_neighbour(struct victim *v, u32 vector)
-{
-	guest_run(neighbour, STORE, ALIAS + vector * ENTRY_SIZE + ENTRY_CTRL, 0);
-}
-
-TEST_F(mapping, slot_of_another_vm)
-{
-	struct victim *v = &self->v;
-
-	neighbour = create_vm();
-	msix_set_memory(neighbour->vm, SLOT, ALIAS, SIZE, v->mem);
-	EXPECT_NOTICED(v, by_neighbour);
-	msix_vm_free(neighbour);
-}
-
-static void by_guest_in_a_hole(struct victim *v, u32 vector)
-{
-	struct guest_todo *t = GUEST_VAR(v->m, todo);
-
-	munmap(v->mem, SIZE);
-	*t = (struct guest_todo) { .insn = STORE, .gpa = gpa_of(v, vector) + ENTRY_CTRL };
-	TEST_ASSERT(__vcpu_run(v->m->vcpu[0]) < 0 && errno == EFAULT, "KVM_RUN: %s",
-		    strerror(errno));
-	TEST_ASSERT_EQ(mmap(v->mem, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-			    v->d.fd, 0), v->mem);
-	msix_vcpu_run(v->m, 0);
-	t->insn = NOP;
-}
-
-/* The VMM takes the mapping away from under the guest. */
-TEST_F(mapping, hole_in_memory)
-{
-	EXPECT_NOTICED(&self->v, by_guest_in_a_hole);
-}
-
-/* The fd goes, and the mapping has the function all the same. */
-TEST_F(mapping, without_fd)
-{
-	struct victim *v = &self->v;
-
-	ASSERT_EQ(0, close(v->d.fd));
-	EXPECT_NOTICED(v, by_guest);
-	EXPECT_NOTICED(v, by_process);
-}
-
-static void *read_log_thread(void *arg)
-{
-	struct victim *v = arg;
-	u64 bits, dirty = 0;
-	struct kvm_dirty_log log = { .slot = SLOT, .dirty_bitmap = &bits };
-
-	while (!READ_ONCE(v->m->mmio_answer)) {
-		if (__msix_ioctl(v->m->vm->fd, KVM_GET_DIRTY_LOG, &log))
-			return (void *)1;
-		dirty |= bits;
-	}
-	/* Both pages of the table were written by the guest. */
-	return (void *)(dirty == 3 ? 0 : 0x100 | dirty);
-}
-
-/* A migration, which protects the guest's pages as well, all the time. */
-TEST_F(mapping, dirty_log)
-{
-	struct victim *v = &self->v;
-	pthread_t thread;
-	void *wrong;
-
-	ASSERT_EQ(0, set_slot(v, SLOT, BAR_GPA, SIZE, v->mem, KVM_MEM_LOG_DIRTY_PAGES));
-	v->m->mmio_answer = 0;
-	ASSERT_EQ(0, pthread_create(&thread, NULL, read_log_thread, v));
-	EXPECT_NOTICED(v, by_guest);
-	EXPECT_NOTICED(v, by_process);
-	EXPECT_NOTICED(v, by_guest);
-	WRITE_ONCE(v->m->mmio_answer, 1);
-	pthread_join(thread, &wrong);
-	EXPECT_EQ(NULL, wrong);
-	ASSERT_EQ(0, set_slot(v, SLOT, BAR_GPA, SIZE, v->mem, 0));
-}
-
-/* KVM writes to the page: kvmclock's version, which is even, is the mask bit. */
-static void by_kvmclock(struct victim *v, u32 vector)
-{
-	struct kvm_vcpu *vcpu = v->m->vcpu[0];
-	u64 gpa = gpa_of(v, vector) + ENTRY_CTRL;
-
-	vcpu_set_msr(vcpu, MSR_KVM_SYSTEM_TIME_NEW, gpa | 1);
-	guest_run(v->m, NOP, 0, 0);
-	vcpu_set_msr(vcpu, MSR_KVM_SYSTEM_TIME_NEW, 0);
-}
-
-TEST_F(mapping, kvmclock)
-{
-	/* It has to lie within a page. */
-	const char *wrong = unnoticed_in(&self->v, 1, by_kvmclock);
-
-	EXPECT_EQ(NULL, wrong) {
-		TH_LOG("%s", wrong);
-	}
-}
-
-/*
- * The guest's ways to store. Of none is KVM asked: it could not emulate some.
- */
-
-static void set_bytes(struct victim *v, u32 vector)
-{
-	u32 entry[] = { MSI_ADDR(0), 0, VEC + (vector != vectors[0]), 0 };
-
-	memcpy(GUEST_VAR(v->m, todo)->bytes, entry, sizeof(entry));
-}
-
-#define BY_BYTES(name, insn, before)						\
-static void name(struct victim *v, u32 vector)					\
-{										\
-	set_bytes(v, vector);							\
-	guest_run(v->m, insn, gpa_of(v, vector) - (before), 0);			\
-}
-
-#define BY_VALUE(name, insn)							\
-static void name(struct victim *v, u32 vector)					\
-{										\
-	guest_run(v->m, insn, gpa_of(v, vector) + ENTRY_CTRL, 0);		\
-}
-
-BY_BYTES(by_sse, STORE_16, 0)
-BY_BYTES(by_sse_nt, STORE_16_NT, 0)
-BY_BYTES(by_movs, REP_MOVS, 0)
-BY_BYTES(by_cmpxchg16b, LOCK_CMPXCHG16B, 0)
-/* Where the registers are in its image. */
-BY_BYTES(by_fxsave_xmm0, FXSAVE_XMM0, 160)
-BY_BYTES(by_fxsave_xmm15, FXSAVE_XMM15, 160 + 15 * 16)
-BY_VALUE(by_stos, REP_STOS)
-BY_VALUE(by_btr, LOCK_BTR)
-BY_VALUE(by_xchg, XCHG)
-BY_VALUE(by_and, AND)
-
-TEST_F(mapping, wide_stores)
-{
-	EXPECT_NOTICED(&self->v, by_sse);
-	EXPECT_NOTICED(&self->v, by_sse_nt);
-	EXPECT_NOTICED(&self->v, by_cmpxchg16b);
-	EXPECT_NOTICED(&self->v, by_fxsave_xmm0);
-	EXPECT_NOTICED(&self->v, by_fxsave_xmm15);
-}
-
-TEST_F(mapping, other_stores)
-{
-	EXPECT_NOTICED(&self->v, by_movs);
-	EXPECT_NOTICED(&self->v, by_stos);
-	EXPECT_NOTICED(&self->v, by_btr);
-	EXPECT_NOTICED(&self->v, by_xchg);
-	EXPECT_NOTICED(&self->v, by_and);
-}
-
-/* The first entry's bytes are those before the vector's. */
-static void by_avx(struct victim *v, u32 vector)
-{
-	set_bytes(v, vector);
-	memcpy(GUEST_VAR(v->m, todo)->bytes + ENTRY_SIZE, GUEST_VAR(v->m, todo)->bytes, ENTRY_SIZE);
-	guest_run(v->m, STORE_32, gpa_of(v, vector) - ENTRY_SIZE, 0);
-}
-
-TEST_F(mapping, avx)
-{
-	if (!kvm_cpu_has(X86_FEATURE_XSAVE) || !(kvm_cpu_supported_xcr0() & XFEATURE_MASK_YMM))
-		SKIP(return, "no AVX for guests here");
-	EXPECT_NOTICED(&self->v, by_avx);
-}
-
-/*
- * Only the page with the vector is memory, and the store goes across its end: it
- * is KVM that writes to memory then, and the rest is trapped.
- */
-static void by_half(struct victim *v, u32 vector)
-{
-	u32 page = vector * ENTRY_SIZE / PAGE * PAGE;
-
-	TEST_ASSERT_EQ(set_slot(v, SLOT, BAR_GPA, 0, v->mem, 0), 0);
-	TEST_ASSERT_EQ(set_slot(v, SLOT, BAR_GPA + page, PAGE, v->mem + page, 0), 0);
-	if (vector == vectors[0]) {
-		guest_run(v->m, STORE_8, gpa_of(v, vector) + ENTRY_CTRL, 0);
-	} else {
-		set_bytes(v, vector);
-		memmove(GUEST_VAR(v->m, todo)->bytes + 1, GUEST_VAR(v->m, todo)->bytes, 15);
-		guest_run(v->m, STORE_16, gpa_of(v, vector) - 1, 0);
-	}
-	TEST_ASSERT_EQ(set_slot(v, SLOT, BAR_GPA + page, 0, v->mem, 0), 0);
-	TEST_ASSERT_EQ(set_slot(v, SLOT, BAR_GPA, SIZE, v->mem, 0), 0);
-}
-
-TEST_F(mapping, half_a_store)
-{
-	EXPECT_NOTICED(&self->v, by_half);
-}
-
-/*
  * unmask_eventfd: an eventfd as others are.
  */
 
@@ -1345,9 +690,9 @@ TEST_F(mapping, told_by_own_vector)
 	u64 irqs = msix_irqs(self->v.m, 0, VEC + 2, 0), i;
 	int event = event_create();
 	struct msix_dev d = {
-		.fd = create(self->v.m->vm->fd, 2, KVM_MSIX_CREATE_LAZY, 0x800, event),
+		.fd = victim_function(self->v.m->vm->fd, 2, KVM_MSIX_CREATE_LAZY, 0x800, event),
 	};
-	u32 *mem = map(d.fd, PAGE, 0);
+	u32 *mem = victim_map(d.fd, PAGE, 0);
 
 	msix_bind_one(&d, 1, event, -1);
 	close(event);
@@ -1372,9 +717,9 @@ TEST_F(mapping, told_by_full_counter)
 	u64 full = ~0ull - 1;
 	int event = event_create();
 	struct msix_dev d = {
-		.fd = create(self->v.m->vm->fd, 2, KVM_MSIX_CREATE_LAZY, 0x800, event),
+		.fd = victim_function(self->v.m->vm->fd, 2, KVM_MSIX_CREATE_LAZY, 0x800, event),
 	};
-	u32 *mem = map(d.fd, PAGE, 0);
+	u32 *mem = victim_map(d.fd, PAGE, 0);
 
 	ASSERT_EQ(8, write(event, &full, 8));
 	msix_control(&d, ENABLE);
@@ -1396,8 +741,8 @@ TEST_F(mapping, told_by_nobody)
 	u32 *mem[20];
 
 	for (i = 0; i < 20; i++) {
-		d[i].fd = create(self->v.m->vm->fd, 2, KVM_MSIX_CREATE_LAZY, 0x800, event);
-		mem[i] = map(d[i].fd, PAGE, 0);
+		d[i].fd = victim_function(self->v.m->vm->fd, 2, KVM_MSIX_CREATE_LAZY, 0x800, event);
+		mem[i] = victim_map(d[i].fd, PAGE, 0);
 		msix_control(&d[i], ENABLE);
 	}
 	WRITE_ONCE(mem[0][3], 0);
