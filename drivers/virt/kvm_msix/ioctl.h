@@ -3,6 +3,7 @@
 #ifndef _KVM_MSIX_IOCTL_H
 #define _KVM_MSIX_IOCTL_H
 
+#include <linux/build_bug.h>
 #include <linux/kvm_msix.h>
 #include <linux/types.h>
 
@@ -43,13 +44,21 @@ struct kvm_msix_ioctl {
 	bool out;
 };
 
+/* Does the struct fit into the union, and begin as kvm_msix_run_ioctl() wants? */
+#define KVM_MSIX_CHECK_STRUCT(_struct)					\
+	(BUILD_BUG_ON_ZERO(sizeof(_struct) > sizeof(union kvm_msix_arg)) +	\
+	 BUILD_BUG_ON_ZERO(offsetof(_struct, size) !=			\
+			   offsetof(struct kvm_msix_arg_header, size)) +	\
+	 BUILD_BUG_ON_ZERO(offsetof(_struct, flags) !=			\
+			   offsetof(struct kvm_msix_arg_header, flags)))
+
 /* @last is the last field of the struct's first published form. */
 #define KVM_MSIX_IOCTL(_cmd, _run, _struct, _last, ...)			\
 	{								\
 		.cmd = _cmd,						\
 		.run = _run,						\
 		.min_size = offsetofend(_struct, _last),		\
-		.size = sizeof(_struct),				\
+		.size = sizeof(_struct) + KVM_MSIX_CHECK_STRUCT(_struct), \
 		__VA_ARGS__						\
 	}
 
