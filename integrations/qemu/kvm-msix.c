@@ -8,9 +8,10 @@
  * Message Control on, and giving a vector its eventfd when the guest first uses
  * it.  There is no KVM route and no irqfd for such a vector.
  *
- * Where all vectors can have their eventfd at once, it goes further: while
- * MSI-X is enabled, the guest has the pages of the table as memory
- * ("exit-free").
+ * The guest's accesses come to the kernel in one of two ways:
+ * - trapped: as exits to KVM.  The first unmask of a vector goes on to QEMU.
+ * - exit-free: the guest has the pages of the table as memory, for as long as
+ *   it maps the BAR.  An eventfd tells QEMU that a vector was unmasked first.
  *
  * QEMU's MSI-X core is kept inert meanwhile: it has no vector notifiers and no
  * vector that is marked as used, and its MMIO regions lie below ours.
@@ -42,10 +43,19 @@
 #include "kvm-msix.h"
 #include "trace.h"
 
+#define VFIO_KVM_MSIX_NODE "/dev/kvm_msix"
+
+/* A region that lies over a BAR's other contents. */
+typedef struct VFIOKVMMSIXPart {
+    MemoryRegion mr;
+    MemoryRegion *bar;              /* that @mr is in; NULL: there is none */
+} VFIOKVMMSIXPart;
+
 typedef struct VFIOKVMMSIX {
     VFIOPCIDevice *vdev;
     int fd;                         /* of kvm_msix; -1: not active */
     uint16_t control;               /* as the kernel has it */
+    GSList *complaints;             /* made already */
 
     /* Vectors */
     EventNotifier *events;          /* of the vectors in @bound */
@@ -53,18 +63,21 @@ typedef struct VFIOKVMMSIX {
     unsigned int nr_enabled;        /* that VFIO has allocated, from 0 on */
     bool dynamic;                   /* VFIO can add vectors one by one */
 
-    /* Where in guest memory */
-    MemoryRegion table;
-    MemoryRegion pba;
-    MemoryRegion pages;             /* of the table, exit-free */
-    void *memory;                   /* @pages in QEMU; NULL: never exit-free */
-    struct kvm_msix_create layout;  /* says what is where on @pages */
-    bool exit_free;
+    /* What the guest sees of table and PBA */
+    VFIOKVMMSIXPart table;
+    VFIOKVMMSIXPart pba;
+
+    /* Exit-free */
+    void *memory;                   /* pages of table and PBA; NULL: trapped */
+    uint64_t memory_size;
+    EventNotifier unmasked;         /* the guest uses vectors not in @bound */
+
+    /* Trapped */
     MemoryListener listener;
     struct kvm_msix_locate mapped;  /* as the memory map has it */
     struct kvm_msix_locate asked;   /* as last asked for; it may have failed */
     struct kvm_msix_locate located; /* as the kernel has it */
-    QEMUBH *locate_again;
+    bool poked;                     /* see vfio_kvm_msix_is_stored() */
 
     /* The device's own PBA; NULL: it has none that can be read */
     VFIORegion *device_pba;
@@ -79,14 +92,28 @@ static int vfio_kvm_msix_ioctl(VFIOKVMMSIX *k, unsigned long request, void *arg)
 }
 
 /*
+ * @what, a string literal, failed.  The guest can repeat it as often as it
+ * likes: say it once for each device.
+ */
+static void vfio_kvm_msix_complain(VFIOKVMMSIX *k, const char *what,
+                                   const char *why)
+{
+    trace_vfio_kvm_msix_complain(k->vdev->vbasedev.name, what, why);
+    if (!g_slist_find(k->complaints, what)) {
+        k->complaints = g_slist_prepend(k->complaints, (gpointer)what);
+        error_report("vfio %s: kvm_msix: cannot %s: %s",
+                     k->vdev->vbasedev.name, what, why);
+    }
+}
+
+/*
  * For calls that have no reason to fail.  There is no way to tell the guest,
  * and the next call may well succeed.
  */
 static void vfio_kvm_msix_must(VFIOKVMMSIX *k, const char *what, int ret)
 {
     if (ret) {
-        error_report("vfio %s: kvm_msix: cannot %s: %s",
-                     k->vdev->vbasedev.name, what, strerror(-ret));
+        vfio_kvm_msix_complain(k, what, strerror(-ret));
     }
 }
 
@@ -265,46 +292,70 @@ static int vfio_kvm_msix_grow(VFIOKVMMSIX *k, unsigned int nr)
 }
 
 /*
- * The guest uses a vector that has no eventfd yet.  First the kernel's table,
- * then the device: the kernel is there to take the first event.
- *
- * If the host has no vector left, the guest's vector stays silent, as it would
- * without kvm_msix; it is tried again when the guest unmasks it again.
+ * Give vectors their eventfds, all or none.  First the kernel's table, then the
+ * device: the kernel is there to take the first event.
  */
-static void vfio_kvm_msix_use(VFIOKVMMSIX *k, unsigned int nr)
+static int vfio_kvm_msix_try_use(VFIOKVMMSIX *k, unsigned int first,
+                                 unsigned int count)
 {
+    unsigned int i;
     int ret;
 
-    ret = event_notifier_init(&k->events[nr], 0);
+    for (i = 0; i < count; i++) {
+        ret = event_notifier_init(&k->events[first + i], 0);
+        if (ret) {
+            goto fail;
+        }
+        set_bit(first + i, k->bound);
+    }
+
+    ret = vfio_kvm_msix_bind(k, first, count, true);
     if (ret) {
         goto fail;
     }
-    set_bit(nr, k->bound);
 
-    ret = vfio_kvm_msix_bind(k, nr, 1, true);
-    if (ret) {
-        goto fail_bind;
-    }
-
-    if (nr < k->nr_enabled || k->dynamic) {
-        ret = vfio_kvm_msix_plumb(k, nr, 1);
+    if (first + count <= k->nr_enabled || k->dynamic) {
+        ret = vfio_kvm_msix_plumb(k, first, count);
     } else {
-        ret = vfio_kvm_msix_grow(k, nr + 1);
+        ret = vfio_kvm_msix_grow(k, first + count);
     }
     if (ret) {
         goto fail_plumb;
     }
-    return;
+    return 0;
 
 fail_plumb:
-    vfio_kvm_msix_must(k, "unbind a vector",
-                       vfio_kvm_msix_bind(k, nr, 1, false));
-fail_bind:
-    clear_bit(nr, k->bound);
-    event_notifier_cleanup(&k->events[nr]);
+    vfio_kvm_msix_must(k, "unbind vectors",
+                       vfio_kvm_msix_bind(k, first, count, false));
 fail:
-    error_report("vfio %s: cannot set up MSI-X vector %u: %s",
-                 k->vdev->vbasedev.name, nr, vfio_kvm_msix_why(ret));
+    while (i--) {
+        clear_bit(first + i, k->bound);
+        event_notifier_cleanup(&k->events[first + i]);
+    }
+    return ret;
+}
+
+/*
+ * The guest uses vectors that have no eventfd yet.
+ *
+ * If the host has no vector left, the guest's vector stays silent, as it would
+ * without kvm_msix; it is tried again when the guest unmasks it again.
+ */
+static void vfio_kvm_msix_use(VFIOKVMMSIX *k, unsigned int first,
+                              unsigned int count)
+{
+    int ret = vfio_kvm_msix_try_use(k, first, count);
+    unsigned int i;
+
+    if (ret && count > 1) {
+        /* As many as there are */
+        for (i = 0; i < count; i++) {
+            vfio_kvm_msix_use(k, first + i, 1);
+        }
+    } else if (ret) {
+        vfio_kvm_msix_complain(k, "set up an MSI-X vector",
+                               vfio_kvm_msix_why(ret));
+    }
 }
 
 static void vfio_kvm_msix_release_all(VFIOKVMMSIX *k)
@@ -323,27 +374,60 @@ static void vfio_kvm_msix_release_all(VFIOKVMMSIX *k)
     bitmap_zero(k->bound, entries);
 }
 
-static bool vfio_kvm_msix_entry_masked(PCIDevice *pdev, unsigned int nr)
+/* Does the guest use a vector that has no eventfd?  By QEMU's buffer. */
+static bool vfio_kvm_msix_wants_use(VFIOKVMMSIX *k, unsigned int nr)
 {
-    uint8_t *entry = pdev->msix_table + nr * PCI_MSIX_ENTRY_SIZE;
+    uint8_t *entry = k->vdev->pdev.msix_table + nr * PCI_MSIX_ENTRY_SIZE;
 
-    return pci_get_long(entry + PCI_MSIX_ENTRY_VECTOR_CTRL) &
-           PCI_MSIX_ENTRY_CTRL_MASKBIT;
+    return !test_bit(nr, k->bound) &&
+           !(pci_get_long(entry + PCI_MSIX_ENTRY_VECTOR_CTRL) &
+             PCI_MSIX_ENTRY_CTRL_MASKBIT);
 }
 
-/* Bind the vectors that are unmasked, or @all; if one cannot be, none is. */
-static int vfio_kvm_msix_start(VFIOKVMMSIX *k, bool all)
+static void vfio_kvm_msix_use_unmasked(VFIOKVMMSIX *k)
+{
+    unsigned int entries = k->vdev->msix->entries, first, end;
+
+    vfio_kvm_msix_fetch(k);
+    for (first = 0; first < entries; first = end + 1) {
+        for (end = first; end < entries; end++) {
+            if (!vfio_kvm_msix_wants_use(k, end)) {
+                break;
+            }
+        }
+        if (end > first) {
+            vfio_kvm_msix_use(k, first, end - first);
+        }
+    }
+}
+
+/* Exit-free: the kernel found unbound vectors unmasked. */
+static void vfio_kvm_msix_unmasked(EventNotifier *e)
+{
+    VFIOKVMMSIX *k = container_of(e, VFIOKVMMSIX, unmasked);
+
+    if (!event_notifier_test_and_clear(e)) {
+        return;
+    }
+    trace_vfio_kvm_msix_unmasked(k->vdev->vbasedev.name);
+    if (k->vdev->interrupt == VFIO_INT_MSIX) {
+        vfio_kvm_msix_use_unmasked(k);
+    }
+}
+
+/* Bind the vectors that are unmasked; if one cannot be, none is. */
+static int vfio_kvm_msix_start(VFIOKVMMSIX *k)
 {
     unsigned int entries = k->vdev->msix->entries, i, count = 0;
     int ret = 0;
 
     /*
-     * A vector that was unmasked before Enable was set came here as an exit
-     * and found nothing to be bound to.
+     * Nobody told of a vector that was unmasked before Enable was set, or was
+     * told and found nothing to be bound to.
      */
     vfio_kvm_msix_fetch(k);
     for (i = 0; i < entries; i++) {
-        if (!all && vfio_kvm_msix_entry_masked(&k->vdev->pdev, i)) {
+        if (!vfio_kvm_msix_wants_use(k, i)) {
             continue;
         }
         ret = event_notifier_init(&k->events[i], 0);
@@ -372,60 +456,15 @@ static int vfio_kvm_msix_start(VFIOKVMMSIX *k, bool all)
     return ret;
 }
 
-/*
- * Let the guest have the table's pages as memory, or take them away.  The
- * kernel's windows lie below, so there is no moment at which nobody answers.
- */
-static void vfio_kvm_msix_set_exit_free(VFIOKVMMSIX *k, bool on)
-{
-    if (on == k->exit_free) {
-        return;
-    }
-    k->exit_free = on;
-    trace_vfio_kvm_msix_exit_free(k->vdev->vbasedev.name, on);
-    memory_region_set_enabled(&k->pages, on);
-}
-
-/* Nobody hears of an unmask in memory, so this takes all vectors or none. */
-static bool vfio_kvm_msix_start_exit_free(VFIOKVMMSIX *k)
-{
-    VFIOPCIDevice *vdev = k->vdev;
-    int ret;
-
-    if (!k->memory) {
-        return false;
-    }
-    ret = vfio_kvm_msix_start(k, true);
-    if (!ret) {
-        return true;
-    }
-    trace_vfio_kvm_msix_trapped(vdev->vbasedev.name, vfio_kvm_msix_why(ret));
-    if (vdev->kvm_msix_exit_free == ON_OFF_AUTO_ON) {
-        warn_report("vfio %s: x-kvm-msix-exit-free=on: cannot set up all %u "
-                    "MSI-X vectors: %s; the guest's accesses to the table exit",
-                    vdev->vbasedev.name, vdev->msix->entries,
-                    vfio_kvm_msix_why(ret));
-    }
-    return false;
-}
-
 void vfio_kvm_msix_enable(VFIOPCIDevice *vdev)
 {
     VFIOKVMMSIX *k = vdev->kvm_msix;
-    int ret;
 
-    if (vfio_kvm_msix_start_exit_free(k)) {
-        vfio_kvm_msix_set_exit_free(k, true);
-    } else {
-        ret = vfio_kvm_msix_start(k, false);
-        if (ret) {
-            error_report("vfio %s: cannot set up the MSI-X vectors in use: %s",
-                         vdev->vbasedev.name, vfio_kvm_msix_why(ret));
-            /* Those that the guest unmasks again may still work. */
-            k->nr_enabled = vfio_kvm_msix_plumb(k, 0, 1) ? 0 : 1;
-        }
+    if (vfio_kvm_msix_start(k)) {
+        /* As many as there are */
+        k->nr_enabled = vfio_kvm_msix_plumb(k, 0, 1) ? 0 : 1;
+        vfio_kvm_msix_use_unmasked(k);
     }
-
     vfio_kvm_msix_set_control(k, vfio_kvm_msix_wanted_control(vdev));
 }
 
@@ -435,12 +474,122 @@ void vfio_kvm_msix_disable(VFIOPCIDevice *vdev)
 
     /* From here on nothing is sent, whatever comes while it is taken down. */
     vfio_kvm_msix_set_control(k, 0);
-    vfio_kvm_msix_set_exit_free(k, false);
     vfio_kvm_msix_release_all(k);
 }
 
 /*
- * Accesses that come to QEMU
+ * Trapped: where table and PBA are
+ *
+ * Of all devices whose table moves in one transaction, each says so twice: that
+ * it is no longer where it was, when the memory core goes through what is gone,
+ * which it does first; and where it is now, when all that is new is there too.
+ * So no device finds another one's table still at its new place.  An ioeventfd
+ * has come and gone in between.
+ *
+ * It does not matter whether KVM's memory slots change before or after that
+ * (QEMU 7.2 changes them one by one, before; QEMU 8 in the commit of KVM's own
+ * listener): KVM looks for memory first, and where there is none, for who
+ * answers.  An access for which it finds neither comes to QEMU, and waits here
+ * for the BQL, until the memory map is what it will be.
+ */
+
+static int vfio_kvm_msix_set_location(VFIOKVMMSIX *k,
+                                      struct kvm_msix_locate *where)
+{
+    int ret = vfio_kvm_msix_ioctl(k, KVM_MSIX_LOCATE, where);
+
+    trace_vfio_kvm_msix_locate(k->vdev->vbasedev.name, where->flags,
+                               where->table_gpa, where->pba_gpa, ret);
+    if (!ret) {
+        k->located = *where;
+    }
+    return ret;
+}
+
+static void vfio_kvm_msix_set_nowhere(VFIOKVMMSIX *k)
+{
+    struct kvm_msix_locate nowhere = { .size = sizeof(nowhere) };
+
+    vfio_kvm_msix_must(k, "give up the MSI-X table's address",
+                       vfio_kvm_msix_set_location(k, &nowhere));
+}
+
+static void vfio_kvm_msix_locate(VFIOKVMMSIX *k)
+{
+    int ret;
+
+    if (!memcmp(&k->asked, &k->mapped, sizeof(k->mapped))) {
+        return;
+    }
+    k->asked = k->mapped;
+    ret = vfio_kvm_msix_set_location(k, &k->asked);
+    if (ret) {
+        /* The old place is somebody else's by now. QEMU answers, slowly. */
+        vfio_kvm_msix_set_nowhere(k);
+        vfio_kvm_msix_complain(k, "answer for the MSI-X table",
+                               strerror(-ret));
+    }
+}
+
+static void vfio_kvm_msix_part(VFIOKVMMSIX *k, uint32_t flags, __u64 *at,
+                               uint64_t gpa, bool add)
+{
+    if (add) {
+        k->mapped.flags |= flags;
+        *at = gpa;
+    } else if (*at == gpa) {
+        k->mapped.flags &= ~flags;
+        *at = 0;
+    }
+}
+
+/*
+ * Table or PBA count as mapped only where all of it is there to be accessed.
+ * Parts of it are QEMU's.
+ */
+static void vfio_kvm_msix_region(VFIOKVMMSIX *k, MemoryRegionSection *section,
+                                 bool add)
+{
+    uint64_t gpa = section->offset_within_address_space;
+
+    if (section->offset_within_region ||
+        int128_ne(section->size,
+                  int128_make64(memory_region_size(section->mr)))) {
+        return;
+    }
+
+    if (section->mr == &k->table.mr) {
+        vfio_kvm_msix_part(k, KVM_MSIX_LOCATE_TABLE, &k->mapped.table_gpa, gpa,
+                           add);
+    } else if (section->mr == &k->pba.mr) {
+        vfio_kvm_msix_part(k, KVM_MSIX_LOCATE_PBA, &k->mapped.pba_gpa, gpa,
+                           add);
+    }
+}
+
+static void vfio_kvm_msix_region_add(MemoryListener *listener,
+                                     MemoryRegionSection *section)
+{
+    vfio_kvm_msix_region(container_of(listener, VFIOKVMMSIX, listener),
+                         section, true);
+}
+
+static void vfio_kvm_msix_region_del(MemoryListener *listener,
+                                     MemoryRegionSection *section)
+{
+    VFIOKVMMSIX *k = container_of(listener, VFIOKVMMSIX, listener);
+
+    vfio_kvm_msix_region(k, section, false);
+    vfio_kvm_msix_locate(k);
+}
+
+static void vfio_kvm_msix_commit(MemoryListener *listener)
+{
+    vfio_kvm_msix_locate(container_of(listener, VFIOKVMMSIX, listener));
+}
+
+/*
+ * Trapped: accesses that come to QEMU
  *
  * The kernel hands over the first unmask of a vector that is not bound (with
  * the new value stored already), and a read of the PBA that covers such a
@@ -459,14 +608,19 @@ static uint64_t vfio_kvm_msix_table_read(void *opaque, hwaddr addr,
 }
 
 /*
- * Change the table from here.  An event between GET_STATE and SET_STATE would
- * not be in the PBA that is written back: let it wait in its eventfd meanwhile.
+ * Change the table from here, which takes reading and writing all of it.
+ * While the kernel answers nowhere, no vCPU can store in between: it comes to
+ * QEMU and waits for the BQL.  An event in between would not be in the PBA that
+ * is written back: let it wait in its eventfd.
  */
 static void vfio_kvm_msix_poke(VFIOKVMMSIX *k, hwaddr addr, uint64_t val,
                                unsigned size)
 {
     unsigned int entries = k->vdev->msix->entries;
+    struct kvm_msix_locate back = k->located;
 
+    k->poked = true;
+    vfio_kvm_msix_set_nowhere(k);
     vfio_kvm_msix_must(k, "unbind the vectors",
                        vfio_kvm_msix_bind(k, 0, entries, false));
     vfio_kvm_msix_fetch(k);
@@ -474,6 +628,8 @@ static void vfio_kvm_msix_poke(VFIOKVMMSIX *k, hwaddr addr, uint64_t val,
     vfio_kvm_msix_store(k);
     vfio_kvm_msix_must(k, "bind the vectors again",
                        vfio_kvm_msix_bind(k, 0, entries, true));
+    vfio_kvm_msix_must(k, "answer for the MSI-X table again",
+                       vfio_kvm_msix_set_location(k, &back));
 }
 
 /* Does this write of the guest's leave its entry unmasked? */
@@ -486,6 +642,26 @@ static bool vfio_kvm_msix_unmasks(hwaddr addr, uint64_t val, unsigned size)
            !(val >> (control - first) * 8 & PCI_MSIX_ENTRY_CTRL_MASKBIT);
 }
 
+/*
+ * Has the kernel stored what comes here?  It hands over the first unmask of a
+ * vector, stored; not the rest of a store that is wider than 8 bytes, nor what
+ * comes while it answers nowhere.  The last looks like the first, so once that
+ * may have happened, look.
+ */
+static bool vfio_kvm_msix_is_stored(VFIOKVMMSIX *k, hwaddr addr, uint64_t val,
+                                    unsigned size)
+{
+    if (!current_cpu || !(k->located.flags & KVM_MSIX_LOCATE_TABLE) ||
+        !vfio_kvm_msix_unmasks(addr, val, size)) {
+        return false;
+    }
+    if (!k->poked) {
+        return true;
+    }
+    vfio_kvm_msix_fetch(k);
+    return ldn_le_p(k->vdev->pdev.msix_table + addr, size) == val;
+}
+
 static void vfio_kvm_msix_table_write(void *opaque, hwaddr addr, uint64_t val,
                                       unsigned size)
 {
@@ -495,16 +671,14 @@ static void vfio_kvm_msix_table_write(void *opaque, hwaddr addr, uint64_t val,
 
     trace_vfio_kvm_msix_exit(vdev->vbasedev.name, "table write", addr, size);
 
-    /* The kernel has stored what unmasks; not the rest of a wider store. */
-    if (!current_cpu || !(k->located.flags & KVM_MSIX_LOCATE_TABLE) ||
-        !vfio_kvm_msix_unmasks(addr, val, size)) {
+    if (!vfio_kvm_msix_is_stored(k, addr, val, size)) {
         vfio_kvm_msix_poke(k, addr, val, size);
     }
 
     /* Before Enable there is nothing to bind: vfio_kvm_msix_enable() will. */
     if (vdev->interrupt == VFIO_INT_MSIX && !test_bit(nr, k->bound) &&
         vfio_kvm_msix_unmasks(addr, val, size)) {
-        vfio_kvm_msix_use(k, nr);
+        vfio_kvm_msix_use(k, nr, 1);
     }
 }
 
@@ -560,187 +734,183 @@ static const MemoryRegionOps vfio_kvm_msix_pba_ops = {
 };
 
 /*
- * Where table and PBA are
+ * What the guest sees
  */
 
-static void vfio_kvm_msix_locate(VFIOKVMMSIX *k, bool again)
+typedef struct VFIOKVMMSIXPages {
+    hwaddr offset;                  /* in the BAR */
+    hwaddr size;
+} VFIOKVMMSIXPages;
+
+/* The pages that something is on. */
+static VFIOKVMMSIXPages vfio_kvm_msix_pages(hwaddr offset, hwaddr size)
 {
-    int ret;
+    hwaddr first = QEMU_ALIGN_DOWN(offset, TARGET_PAGE_SIZE);
 
-    k->asked = k->mapped;
-    ret = vfio_kvm_msix_ioctl(k, KVM_MSIX_LOCATE, &k->asked);
-    trace_vfio_kvm_msix_locate(k->vdev->vbasedev.name, k->asked.flags,
-                               k->asked.table_gpa, k->asked.pba_gpa, ret);
-    if (!ret) {
-        k->located = k->asked;
-        return;
-    }
-
-    /* The old place is somebody else's by now. */
-    k->located = (struct kvm_msix_locate) { .size = sizeof(k->located) };
-    vfio_kvm_msix_must(k, "give up the MSI-X table's old address",
-                       vfio_kvm_msix_ioctl(k, KVM_MSIX_LOCATE, &k->located));
-
-    if ((ret == -EEXIST || k->exit_free) && !again) {
-        /*
-         * Another device moved away from there in the same transaction, but
-         * its listener comes after this one.  And the guest's memory cannot be
-         * changed from within a listener.
-         */
-        qemu_bh_schedule(k->locate_again);
-        return;
-    }
-    warn_report("vfio %s: kvm_msix: cannot answer for the MSI-X table at "
-                "0x%" PRIx64 ": %s; %s", k->vdev->vbasedev.name,
-                (uint64_t)k->asked.table_gpa, strerror(-ret),
-                k->exit_free ? "trying without exit-free" :
-                               "QEMU does, slowly");
-    /* The kernel would not look at that memory.  This locates anew. */
-    vfio_kvm_msix_set_exit_free(k, false);
+    return (VFIOKVMMSIXPages) {
+        .offset = first,
+        .size = QEMU_ALIGN_UP(offset + size, TARGET_PAGE_SIZE) - first,
+    };
 }
 
-static void vfio_kvm_msix_locate_again(void *opaque)
+static VFIOKVMMSIXPages vfio_kvm_msix_pba_pages(VFIOPCIDevice *vdev)
 {
-    VFIOKVMMSIX *k = opaque;
-
-    if (memcmp(&k->located, &k->mapped, sizeof(k->mapped))) {
-        vfio_kvm_msix_locate(k, true);
-    }
+    return vfio_kvm_msix_pages(vdev->msix->pba_offset,
+                               memory_region_size(&vdev->pdev.msix_pba_mmio));
 }
 
-static void vfio_kvm_msix_part(VFIOKVMMSIX *k, uint32_t flags, __u64 *at,
-                               uint64_t gpa, bool add)
+static bool vfio_kvm_msix_pba_is_near_table(VFIOPCIDevice *vdev)
 {
-    if (add) {
-        k->mapped.flags |= flags;
-        *at = gpa;
-    } else if (*at == gpa) {
-        k->mapped.flags &= ~flags;
-        *at = 0;
+    VFIOMSIXInfo *msix = vdev->msix;
+    VFIOKVMMSIXPages pba = vfio_kvm_msix_pba_pages(vdev);
+    VFIOKVMMSIXPages table =
+        vfio_kvm_msix_pages(msix->table_offset,
+                            memory_region_size(&vdev->pdev.msix_table_mmio));
+
+    return msix->pba_bar == msix->table_bar &&
+           ranges_overlap(pba.offset, pba.size, table.offset, table.size);
+}
+
+/* With the PBA's, if they share any. */
+static VFIOKVMMSIXPages vfio_kvm_msix_table_pages(VFIOPCIDevice *vdev)
+{
+    hwaddr first = vdev->msix->table_offset;
+    hwaddr end = first + memory_region_size(&vdev->pdev.msix_table_mmio);
+    hwaddr pba = vdev->msix->pba_offset;
+
+    if (vfio_kvm_msix_pba_is_near_table(vdev)) {
+        first = MIN(first, pba);
+        end = MAX(end, pba + memory_region_size(&vdev->pdev.msix_pba_mmio));
     }
+    return vfio_kvm_msix_pages(first, end - first);
 }
 
 /*
- * Table or PBA count as mapped only where all of it is there to be accessed.
- * Parts of it are QEMU's.
+ * A BAR that begins with the table or the PBA, and is no larger than it takes
+ * to hold both, was made for them.
  */
-static void vfio_kvm_msix_region(VFIOKVMMSIX *k, MemoryRegionSection *section,
-                                 bool add)
+static bool vfio_kvm_msix_has_bar_alone(VFIOPCIDevice *vdev)
 {
-    uint64_t gpa = section->offset_within_address_space;
+    VFIOMSIXInfo *msix = vdev->msix;
+    uint64_t end = MAX(msix->table_offset +
+                       memory_region_size(&vdev->pdev.msix_table_mmio),
+                       msix->pba_offset +
+                       memory_region_size(&vdev->pdev.msix_pba_mmio));
 
-    if (section->offset_within_region ||
-        int128_ne(section->size,
-                  int128_make64(memory_region_size(section->mr)))) {
-        return;
-    }
-
-    if (section->mr == &k->table) {
-        vfio_kvm_msix_part(k, KVM_MSIX_LOCATE_TABLE, &k->mapped.table_gpa, gpa,
-                           add);
-    } else if (section->mr == &k->pba) {
-        vfio_kvm_msix_part(k, KVM_MSIX_LOCATE_PBA, &k->mapped.pba_gpa, gpa,
-                           add);
-    } else if (section->mr == &k->pages) {
-        vfio_kvm_msix_part(k, KVM_MSIX_LOCATE_TABLE | KVM_MSIX_LOCATE_MAPPED,
-                           &k->mapped.table_gpa, gpa + k->layout.table_offset,
-                           add);
-        if (k->layout.flags & KVM_MSIX_CREATE_MMAP_PBA) {
-            vfio_kvm_msix_part(k, KVM_MSIX_LOCATE_PBA, &k->mapped.pba_gpa,
-                               gpa + k->layout.pba_offset, add);
-        }
-        /* KVM has new memory, or none; say so even if it is where it was. */
-        k->asked.size = 0;
-    }
-}
-
-static void vfio_kvm_msix_region_add(MemoryListener *listener,
-                                     MemoryRegionSection *section)
-{
-    vfio_kvm_msix_region(container_of(listener, VFIOKVMMSIX, listener),
-                         section, true);
-}
-
-static void vfio_kvm_msix_region_del(MemoryListener *listener,
-                                     MemoryRegionSection *section)
-{
-    vfio_kvm_msix_region(container_of(listener, VFIOKVMMSIX, listener),
-                         section, false);
-}
-
-static void vfio_kvm_msix_commit(MemoryListener *listener)
-{
-    VFIOKVMMSIX *k = container_of(listener, VFIOKVMMSIX, listener);
-
-    if (memcmp(&k->asked, &k->mapped, sizeof(k->mapped))) {
-        vfio_kvm_msix_locate(k, false);
-    }
-}
-
-/* The pages that the table is on: their offset in its BAR, and their size. */
-static uint32_t vfio_kvm_msix_pages_offset(VFIOPCIDevice *vdev)
-{
-    return QEMU_ALIGN_DOWN(vdev->msix->table_offset, TARGET_PAGE_SIZE);
-}
-
-static uint64_t vfio_kvm_msix_pages_size(VFIOPCIDevice *vdev)
-{
-    return QEMU_ALIGN_UP(vdev->msix->table_offset +
-                         memory_region_size(&vdev->pdev.msix_table_mmio),
-                         TARGET_PAGE_SIZE) - vfio_kvm_msix_pages_offset(vdev);
+    return msix->table_bar == msix->pba_bar &&
+           !MIN(msix->table_offset, msix->pba_offset) &&
+           pow2ceil(end) == memory_region_size(vdev->bars[msix->table_bar].mr);
 }
 
 /*
- * Above all that is there, once it is enabled.  What accesses it other than a
- * vCPU (a debugger, an emulated device) changes memory and no more: the kernel
- * sees it when it next looks.
+ * Is it known that nothing but table and PBA is on their pages?  The PCI
+ * specification wants it so, but devices do not care.
+ */
+static bool vfio_kvm_msix_has_pages_alone(VFIOPCIDevice *vdev)
+{
+    return vdev->msix_relo != OFF_AUTOPCIBAR_OFF ||
+           vfio_kvm_msix_has_bar_alone(vdev) ||
+           /* QEMU's own NVMe disk: nvme_mbar_size() lays out its BAR 0 */
+           vfio_pci_is(vdev, PCI_VENDOR_ID_REDHAT, PCI_DEVICE_ID_REDHAT_NVME);
+}
+
+/*
+ * Is it known that something else is?
+ *
+ * - Intel's WLAN cards have the registers that route and mask their causes 2 kB
+ *   behind the table's beginning: CSR_MSIX_BASE + 0x800 and on, in Linux's
+ *   iwl-csr.h.
+ */
+static bool vfio_kvm_msix_shares_pages(VFIOPCIDevice *vdev)
+{
+    return vdev->vendor_id == PCI_VENDOR_ID_INTEL &&
+           pci_get_word(vdev->pdev.config + PCI_CLASS_DEVICE) ==
+           PCI_CLASS_NETWORK_OTHER;
+}
+
+/* Lay @part over what the device has there. */
+static void vfio_kvm_msix_add_part(VFIOKVMMSIX *k, VFIOKVMMSIXPart *part,
+                                   int bar, hwaddr offset)
+{
+    part->bar = k->vdev->bars[bar].mr;
+    memory_region_add_subregion_overlap(part->bar, offset, &part->mr, 1);
+}
+
+/*
+ * What accesses this other than a vCPU (a debugger, an emulated device) changes
+ * memory as a vCPU does, and the kernel hears of it in the same way.
  *
  * Protected: devices' DMA has no business there, so VFIO leaves it out.
  */
-static void vfio_kvm_msix_map_pages(VFIOKVMMSIX *k)
+static void vfio_kvm_msix_add_memory(VFIOKVMMSIX *k, VFIOKVMMSIXPart *part,
+                                     const char *name, int bar,
+                                     VFIOKVMMSIXPages pages, void *memory)
+{
+    memory_region_init_ram_device_ptr(&part->mr, OBJECT(k->vdev), name,
+                                      pages.size, memory);
+    part->mr.ram_block->flags |= RAM_PROTECTED;
+    trace_vfio_kvm_msix_memory(k->vdev->vbasedev.name, name, bar, pages.offset,
+                               pages.size);
+    vfio_kvm_msix_add_part(k, part, bar, pages.offset);
+}
+
+/* The PBA's own pages are memory only where vfio_kvm_msix_layout() said so. */
+static void vfio_kvm_msix_map_memory(VFIOKVMMSIX *k)
 {
     VFIOPCIDevice *vdev = k->vdev;
+    VFIOKVMMSIXPages table = vfio_kvm_msix_table_pages(vdev);
 
-    memory_region_init_ram_device_ptr(&k->pages, OBJECT(vdev), "kvm-msix-pages",
-                                      vfio_kvm_msix_pages_size(vdev),
-                                      k->memory);
-    k->pages.ram_block->flags |= RAM_PROTECTED;
-    memory_region_set_enabled(&k->pages, false);
-    memory_region_add_subregion_overlap(vdev->bars[vdev->msix->table_bar].mr,
-                                        vfio_kvm_msix_pages_offset(vdev),
-                                        &k->pages, 2);
+    vfio_kvm_msix_add_memory(k, &k->table, "kvm-msix-table",
+                             vdev->msix->table_bar, table, k->memory);
+    if (k->memory_size > table.size) {
+        vfio_kvm_msix_add_memory(k, &k->pba, "kvm-msix-pba",
+                                 vdev->msix->pba_bar,
+                                 vfio_kvm_msix_pba_pages(vdev),
+                                 k->memory + table.size);
+    }
 }
 
 /*
- * Lay the two regions over whatever else is there.  That also keeps the page of
- * the PBA from being the device's own, mapped into the guest as RAM.  The other
- * registers on these pages are then accessed through QEMU.
+ * A PBA that traps has everything else on its page go through QEMU.  So it is
+ * there only where that is nothing, or goes through QEMU already, for the
+ * table.  Else the guest sees the device's PBA, where only vectors that are not
+ * bound can be pending; so it does in stock QEMU, while nothing is pending.
  */
-static void vfio_kvm_msix_map(VFIOKVMMSIX *k)
+static void vfio_kvm_msix_map_trapped(VFIOKVMMSIX *k)
 {
     VFIOPCIDevice *vdev = k->vdev;
     VFIOMSIXInfo *msix = vdev->msix;
     PCIDevice *pdev = &vdev->pdev;
 
-    memory_region_init_io(&k->table, OBJECT(vdev), &vfio_kvm_msix_table_ops, k,
-                          "kvm-msix-table",
+    memory_region_init_io(&k->table.mr, OBJECT(vdev), &vfio_kvm_msix_table_ops,
+                          k, "kvm-msix-table",
                           memory_region_size(&pdev->msix_table_mmio));
-    memory_region_init_io(&k->pba, OBJECT(vdev), &vfio_kvm_msix_pba_ops, k,
-                          "kvm-msix-pba",
-                          memory_region_size(&pdev->msix_pba_mmio));
+    vfio_kvm_msix_add_part(k, &k->table, msix->table_bar, msix->table_offset);
 
+    if (vfio_kvm_msix_has_pages_alone(vdev) ||
+        vfio_kvm_msix_pba_is_near_table(vdev)) {
+        memory_region_init_io(&k->pba.mr, OBJECT(vdev), &vfio_kvm_msix_pba_ops,
+                              k, "kvm-msix-pba",
+                              memory_region_size(&pdev->msix_pba_mmio));
+        vfio_kvm_msix_add_part(k, &k->pba, msix->pba_bar, msix->pba_offset);
+    }
+}
+
+static void vfio_kvm_msix_map(VFIOKVMMSIX *k)
+{
     memory_region_transaction_begin();
-    memory_region_add_subregion_overlap(vdev->bars[msix->table_bar].mr,
-                                        msix->table_offset, &k->table, 1);
-    memory_region_add_subregion_overlap(vdev->bars[msix->pba_bar].mr,
-                                        msix->pba_offset, &k->pba, 1);
     if (k->memory) {
-        vfio_kvm_msix_map_pages(k);
+        vfio_kvm_msix_map_memory(k);
+    } else {
+        vfio_kvm_msix_map_trapped(k);
     }
     memory_region_transaction_commit();
 
+    if (k->memory) {
+        event_notifier_set_handler(&k->unmasked, vfio_kvm_msix_unmasked);
+        return;
+    }
     k->mapped.size = k->asked.size = k->located.size = sizeof(k->mapped);
-    k->locate_again = qemu_bh_new(vfio_kvm_msix_locate_again, k);
     k->listener = (MemoryListener) {
         .name = "vfio-kvm-msix",
         .region_add = vfio_kvm_msix_region_add,
@@ -750,20 +920,32 @@ static void vfio_kvm_msix_map(VFIOKVMMSIX *k)
     memory_listener_register(&k->listener, &address_space_memory);
 }
 
+static void vfio_kvm_msix_del_part(VFIOKVMMSIXPart *part)
+{
+    if (part->bar) {
+        memory_region_del_subregion(part->bar, &part->mr);
+    }
+}
+
 static void vfio_kvm_msix_unmap(VFIOKVMMSIX *k)
 {
-    VFIOPCIDevice *vdev = k->vdev;
-    VFIOMSIXInfo *msix = vdev->msix;
-
-    memory_listener_unregister(&k->listener);
-    qemu_bh_delete(k->locate_again);
-    memory_region_transaction_begin();
-    memory_region_del_subregion(vdev->bars[msix->table_bar].mr, &k->table);
-    memory_region_del_subregion(vdev->bars[msix->pba_bar].mr, &k->pba);
     if (k->memory) {
-        memory_region_del_subregion(vdev->bars[msix->table_bar].mr, &k->pages);
+        event_notifier_set_handler(&k->unmasked, NULL);
+        event_notifier_cleanup(&k->unmasked);
+    } else {
+        memory_listener_unregister(&k->listener);
     }
+
+    memory_region_transaction_begin();
+    vfio_kvm_msix_del_part(&k->table);
+    vfio_kvm_msix_del_part(&k->pba);
     memory_region_transaction_commit();
+
+    if (k->memory) {
+        /* The mapping would hold the function; but somebody may be reading. */
+        mmap(k->memory, k->memory_size, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    }
 }
 
 /*
@@ -809,35 +991,33 @@ static bool vfio_kvm_msix_ext_dest_id(void)
            (1U << KVM_FEATURE_MSI_EXT_DEST_ID);
 }
 
-/*
- * The PCI specification keeps other registers off the table's pages.  These
- * devices do not care:
- *
- * - Intel's WLAN cards have those that route and mask their causes 2 kB behind
- *   the table's beginning: CSR_MSIX_BASE + 0x800 and on, in Linux's iwl-csr.h.
- */
-static bool vfio_kvm_msix_page_is_shared(VFIOPCIDevice *vdev)
+/* Does the BAR have these pages whole? */
+static bool vfio_kvm_msix_bar_has(VFIOPCIDevice *vdev, int bar,
+                                  VFIOKVMMSIXPages pages)
 {
-    return vdev->vendor_id == PCI_VENDOR_ID_INTEL &&
-           pci_get_word(vdev->pdev.config + PCI_CLASS_DEVICE) ==
-           PCI_CLASS_NETWORK_OTHER;
+    return pages.offset + pages.size <= memory_region_size(vdev->bars[bar].mr);
 }
 
 static bool vfio_kvm_msix_exit_free_fits(VFIOPCIDevice *vdev,
                                          uint64_t capabilities, Error **errp)
 {
+    VFIOKVMMSIXPages pages = vfio_kvm_msix_table_pages(vdev);
     const char *reason = NULL;
 
     if (vdev->kvm_msix_exit_free == ON_OFF_AUTO_OFF) {
         reason = "x-kvm-msix-exit-free=off";
     } else if (!(capabilities & KVM_MSIX_CAP_MMAP)) {
         reason = "kvm_msix cannot do it on this kernel";
-    } else if (vfio_kvm_msix_page_is_shared(vdev)) {
+    } else if (vfio_kvm_msix_shares_pages(vdev)) {
         reason = "the device has other registers on its MSI-X table's page";
-    } else if (vfio_kvm_msix_pages_offset(vdev) +
-               vfio_kvm_msix_pages_size(vdev) >
-               memory_region_size(vdev->bars[vdev->msix->table_bar].mr)) {
+    } else if (!vfio_kvm_msix_bar_has(vdev, vdev->msix->table_bar, pages)) {
         reason = "the BAR with the MSI-X table ends within the table's page";
+    } else if (vdev->msix->table_offset - pages.offset >= TARGET_PAGE_SIZE) {
+        reason = "the MSI-X table's page begins with the end of the PBA";
+    } else if (vdev->kvm_msix_exit_free == ON_OFF_AUTO_AUTO &&
+               !vfio_kvm_msix_has_pages_alone(vdev)) {
+        reason = "the device may have other registers on its MSI-X table's "
+                 "page; x-kvm-msix-exit-free=on if it has not";
     }
 
     if (reason) {
@@ -846,7 +1026,8 @@ static bool vfio_kvm_msix_exit_free_fits(VFIOPCIDevice *vdev,
     return !reason;
 }
 
-static int vfio_kvm_msix_try_create(int fd, struct kvm_msix_create *create,
+static int vfio_kvm_msix_try_create(VFIOKVMMSIX *k, int fd,
+                                    struct kvm_msix_create *create,
                                     Error **errp)
 {
     int ret = ioctl(fd, KVM_MSIX_CREATE, create);
@@ -857,11 +1038,39 @@ static int vfio_kvm_msix_try_create(int fd, struct kvm_msix_create *create,
         create->flags &= ~KVM_MSIX_CREATE_EXT_DEST_ID;
         ret = ioctl(fd, KVM_MSIX_CREATE, create);
     }
+    trace_vfio_kvm_msix_create(k->vdev->vbasedev.name, create->nr_vectors,
+                               create->flags, ret);
     if (ret < 0) {
         error_setg_errno(errp, errno, "KVM_MSIX_CREATE of %u vectors",
                          create->nr_vectors);
     }
     return ret;
+}
+
+/*
+ * Where table and PBA are on the pages that the guest has as memory.  A PBA
+ * with pages of its own has them last there, or not at all: whoever vouches for
+ * the table's pages does not vouch for these.
+ */
+static void vfio_kvm_msix_layout(VFIOKVMMSIX *k, struct kvm_msix_create *create)
+{
+    VFIOPCIDevice *vdev = k->vdev;
+    VFIOMSIXInfo *msix = vdev->msix;
+    VFIOKVMMSIXPages table = vfio_kvm_msix_table_pages(vdev);
+    VFIOKVMMSIXPages pba = vfio_kvm_msix_pba_pages(vdev);
+
+    create->flags |= KVM_MSIX_CREATE_MMAP;
+    create->table_offset = msix->table_offset - table.offset;
+    k->memory_size = table.size;
+    if (vfio_kvm_msix_pba_is_near_table(vdev)) {
+        create->flags |= KVM_MSIX_CREATE_MMAP_PBA;
+        create->pba_offset = msix->pba_offset - table.offset;
+    } else if (vfio_kvm_msix_has_pages_alone(vdev) &&
+               vfio_kvm_msix_bar_has(vdev, msix->pba_bar, pba)) {
+        create->flags |= KVM_MSIX_CREATE_MMAP_PBA;
+        create->pba_offset = table.size + msix->pba_offset - pba.offset;
+        k->memory_size += pba.size;
+    }
 }
 
 /* As @create says, and so that the table's pages can be the guest's memory. */
@@ -870,35 +1079,62 @@ static int vfio_kvm_msix_create_exit_free(VFIOKVMMSIX *k, int fd,
                                           Error **errp)
 {
     VFIOPCIDevice *vdev = k->vdev;
-    VFIOMSIXInfo *msix = vdev->msix;
-    uint32_t offset = vfio_kvm_msix_pages_offset(vdev);
-    uint64_t size = vfio_kvm_msix_pages_size(vdev);
     void *memory;
     int ret;
 
-    create.flags |= KVM_MSIX_CREATE_MMAP;
-    create.table_offset = msix->table_offset - offset;
-    if (msix->pba_bar == msix->table_bar &&
-        ranges_overlap(msix->pba_offset,
-                       memory_region_size(&vdev->pdev.msix_pba_mmio),
-                       offset, size)) {
-        create.flags |= KVM_MSIX_CREATE_MMAP_PBA;
-        create.pba_offset = msix->pba_offset - offset;
+    ret = event_notifier_init(&k->unmasked, 0);
+    if (ret) {
+        error_setg_errno(errp, -ret, "eventfd");
+        return -1;
     }
+    vfio_kvm_msix_layout(k, &create);
+    create.unmask_eventfd = event_notifier_get_fd(&k->unmasked);
 
-    ret = vfio_kvm_msix_try_create(fd, &create, errp);
+    ret = vfio_kvm_msix_try_create(k, fd, &create, errp);
     if (ret < 0) {
-        return ret;
+        goto fail;
     }
-    memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, ret, 0);
+    memory = mmap(NULL, k->memory_size, PROT_READ | PROT_WRITE, MAP_SHARED, ret,
+                  0);
     if (memory == MAP_FAILED) {
         error_setg_errno(errp, errno, "mmap of the MSI-X table");
         close(ret);
-        return -1;
+        goto fail;
     }
     k->memory = memory;
-    k->layout = create;
+    if (!vfio_kvm_msix_has_pages_alone(vdev)) {
+        warn_report("vfio %s: x-kvm-msix-exit-free=on: the guest will not "
+                    "reach what else the device may have on the pages of its "
+                    "MSI-X table", vdev->vbasedev.name);
+    }
     return ret;
+
+fail:
+    event_notifier_cleanup(&k->unmasked);
+    return -1;
+}
+
+/* What x-kvm-msix-state says from now on. */
+static void vfio_kvm_msix_set_state(VFIOPCIDevice *vdev, const char *state,
+                                    const char *reason)
+{
+    g_free(vdev->kvm_msix_state);
+    vdev->kvm_msix_state = g_strconcat(state, reason ? ": " : NULL, reason,
+                                       NULL);
+    trace_vfio_kvm_msix_state(vdev->vbasedev.name, vdev->kvm_msix_state);
+}
+
+/*
+ * The table stays in QEMU.  That is news only to somebody who has the module,
+ * and a device for it.
+ */
+static void vfio_kvm_msix_fall_back(VFIOPCIDevice *vdev, const char *reason)
+{
+    vfio_kvm_msix_set_state(vdev, "stock", reason);
+    if (msix_present(&vdev->pdev) && !access(VFIO_KVM_MSIX_NODE, F_OK)) {
+        info_report("vfio %s: kvm_msix is not used: %s", vdev->vbasedev.name,
+                    reason);
+    }
 }
 
 /* Returns the device fd, or -1. */
@@ -907,23 +1143,22 @@ static int vfio_kvm_msix_create(VFIOKVMMSIX *k, Error **errp)
     VFIOPCIDevice *vdev = k->vdev;
     struct kvm_msix_info info = { .size = sizeof(info) };
     uint64_t need = KVM_MSIX_CAP_LAZY;
-    Error *err = NULL;
-    int fd, ret = -1;
-
-    k->layout = (struct kvm_msix_create) {
-        .size = sizeof(k->layout),
+    struct kvm_msix_create create = {
+        .size = sizeof(create),
         .flags = KVM_MSIX_CREATE_LAZY,
         .vm_fd = kvm_state->vmfd,
         .nr_vectors = vdev->msix->entries,
     };
+    Error *err = NULL;
+    int fd, ret = -1;
 
-    fd = qemu_open("/dev/kvm_msix", O_RDWR, errp);
+    fd = qemu_open(VFIO_KVM_MSIX_NODE, O_RDWR, errp);
     if (fd < 0) {
         return -1;
     }
 
     if (vfio_kvm_msix_ext_dest_id()) {
-        k->layout.flags |= KVM_MSIX_CREATE_EXT_DEST_ID;
+        create.flags |= KVM_MSIX_CREATE_EXT_DEST_ID;
         need |= KVM_MSIX_CAP_EXT_DEST_ID;
     }
 
@@ -938,21 +1173,23 @@ static int vfio_kvm_msix_create(VFIOKVMMSIX *k, Error **errp)
     }
 
     if (vfio_kvm_msix_exit_free_fits(vdev, info.capabilities, &err)) {
-        ret = vfio_kvm_msix_create_exit_free(k, fd, k->layout, &err);
+        ret = vfio_kvm_msix_create_exit_free(k, fd, create, &err);
     }
-    if (ret < 0) {
-        trace_vfio_kvm_msix_trapped(vdev->vbasedev.name, error_get_pretty(err));
-        if (vdev->kvm_msix_exit_free == ON_OFF_AUTO_ON) {
-            error_propagate(errp, err);
-            goto out;
-        }
-        error_free(err);
-        ret = vfio_kvm_msix_try_create(fd, &k->layout, errp);
+    if (ret >= 0) {
+        vfio_kvm_msix_set_state(vdev, "exit-free", NULL);
+        goto out;
     }
+    if (vdev->kvm_msix_exit_free == ON_OFF_AUTO_ON) {
+        error_propagate(errp, err);
+        goto out;
+    }
+    ret = vfio_kvm_msix_try_create(k, fd, &create, errp);
+    if (ret >= 0) {
+        vfio_kvm_msix_set_state(vdev, "trapped", error_get_pretty(err));
+    }
+    error_free(err);
 
 out:
-    trace_vfio_kvm_msix_create(vdev->vbasedev.name, k->layout.nr_vectors,
-                               k->layout.flags, ret);
     close(fd);
     return ret;
 }
@@ -1012,8 +1249,8 @@ static void vfio_kvm_msix_machine_done(Notifier *notifier, void *data)
                      vfio_kvm_msix_required(vdev));
         exit(1);
     }
-    trace_vfio_kvm_msix_fallback(vdev->vbasedev.name, REMAPPED);
     vfio_kvm_msix_exit(vdev);
+    vfio_kvm_msix_fall_back(vdev, REMAPPED);
 }
 
 bool vfio_kvm_msix_realize(VFIOPCIDevice *vdev, Error **errp)
@@ -1026,6 +1263,7 @@ bool vfio_kvm_msix_realize(VFIOPCIDevice *vdev, Error **errp)
             error_setg(errp, "x-kvm-msix-exit-free=on: x-kvm-msix=off");
             return false;
         }
+        vfio_kvm_msix_set_state(vdev, "stock", "x-kvm-msix=off");
         return true;
     }
 
@@ -1042,8 +1280,7 @@ bool vfio_kvm_msix_realize(VFIOPCIDevice *vdev, Error **errp)
                                     vfio_kvm_msix_required(vdev));
             return false;
         }
-        trace_vfio_kvm_msix_fallback(vdev->vbasedev.name,
-                                     error_get_pretty(err));
+        vfio_kvm_msix_fall_back(vdev, error_get_pretty(err));
         error_free(err);
         return true;
     }
@@ -1071,13 +1308,15 @@ void vfio_kvm_msix_exit(VFIOPCIDevice *vdev)
     trace_vfio_kvm_msix_close(vdev->vbasedev.name);
     qemu_remove_machine_init_done_notifier(&k->machine_done);
     vfio_kvm_msix_unmap(k);
-    if (k->memory) {
-        /* The mapping would hold the function; but somebody may be reading. */
-        mmap(k->memory, memory_region_size(&k->pages), PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-    }
     close(k->fd);
     k->fd = -1;
+}
+
+static void vfio_kvm_msix_free_part(VFIOKVMMSIXPart *part)
+{
+    if (part->bar) {
+        object_unparent(OBJECT(&part->mr));
+    }
 }
 
 /* Memory regions live until nobody can hold on to their owner any more. */
@@ -1085,15 +1324,16 @@ void vfio_kvm_msix_finalize(VFIOPCIDevice *vdev)
 {
     VFIOKVMMSIX *k = vdev->kvm_msix;
 
+    g_free(vdev->kvm_msix_state);
     if (!k) {
         return;
     }
-    object_unparent(OBJECT(&k->table));
-    object_unparent(OBJECT(&k->pba));
+    vfio_kvm_msix_free_part(&k->table);
+    vfio_kvm_msix_free_part(&k->pba);
     if (k->memory) {
-        munmap(k->memory, memory_region_size(&k->pages));
-        object_unparent(OBJECT(&k->pages));
+        munmap(k->memory, k->memory_size);
     }
+    g_slist_free(k->complaints);
     g_free(k->events);
     g_free(k->bound);
     g_free(k);
