@@ -47,7 +47,7 @@ build_cost() {
 build_bare() {
 	local guest
 	mkdir "$1"
-	for guest in cost enable; do
+	for guest in cost enable reenable controls; do
 		gcc -m32 -O2 -Wall -Wextra -ffreestanding -fno-pie -fno-stack-protector \
 			-fno-asynchronous-unwind-tables -mno-sse -nostdlib -static -no-pie -Wl,-n -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments \
 			-Wl,--build-id=none -Wl,-Ttext=0x100000 \

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the guests here share: no operating system, no paging, no interrupts.
+ * What the guests here share: no operating system, no paging, no interrupts
+ * unless irq.h brings them.
  * Each is a Multiboot kernel for QEMU's -kernel, one .c file with a
  * bare_main(). They take the only function with MSI-X, which the firmware has
  * given addresses, and tell vmm on the serial port "e2e: cost.NAME MINIMUM
@@ -86,6 +87,13 @@ static void put(char c)
 	out_byte(SERIAL, c);
 }
 
+static inline char get(void)
+{
+	while (!(in_byte(SERIAL + 5) & 1))
+		;
+	return in_byte(SERIAL);
+}
+
 static void print(const char *s)
 {
 	while (*s)
@@ -117,14 +125,14 @@ static void set_config(unsigned int offset, unsigned int val)
 	out_dword(0xcfc, val);
 }
 
-static unsigned int find_msix(void)
+static unsigned int find_capability(unsigned int id)
 {
 	unsigned int cap;
 
 	if (config(0) == ~0u)
 		return 0;
 	for (cap = config(0x34) & 0xfc; cap; cap = config(cap) >> 8 & 0xfc)
-		if ((config(cap) & 0xff) == CAP_MSIX)
+		if ((config(cap) & 0xff) == id)
 			break;
 	return cap;
 }
@@ -134,7 +142,7 @@ static int find_function(void)
 {
 	unsigned int where, bar;
 
-	for (slot = 0; !(msix = find_msix()); slot++)
+	for (slot = 0; !(msix = find_capability(CAP_MSIX)); slot++)
 		if (slot == 31)
 			return 0;
 	where = config(msix + 4);
@@ -146,12 +154,12 @@ static int find_function(void)
 }
 
 /* Message Control: @bits is 0 or ENABLE. */
-static void set_control(unsigned int bits)
+static inline void set_control(unsigned int bits)
 {
 	set_config(msix, (config(msix) & ~ENABLE) | bits);
 }
 
-static void print_cost(const char *name, u64 minimum, u64 median)
+static inline void print_cost(const char *name, u64 minimum, u64 median)
 {
 	print("e2e: cost.");
 	print(name);
@@ -162,9 +170,33 @@ static void print_cost(const char *name, u64 minimum, u64 median)
 	put('\n');
 }
 
-static void reboot(void)
+/* Of @n measurements, which get sorted. */
+static inline void print_median(const char *name, u64 *t, unsigned int n)
+{
+	u64 swapped;
+	unsigned int i, j;
+
+	for (i = 1; i < n; i++) {
+		for (j = i; j && t[j - 1] > t[j]; j--) {
+			swapped = t[j];
+			t[j] = t[j - 1];
+			t[j - 1] = swapped;
+		}
+	}
+	print_cost(name, t[0], t[n / 2]);
+}
+
+static inline void reboot(void)
 {
 	out_byte(0xcf9, 6);
+	for (;;)
+		asm volatile("hlt");
+}
+
+/* By ACPI's soft off, at the address that the firmware has given it. */
+static inline void power_off(void)
+{
+	asm volatile("outw %w0, %w1" : : "a" (0x2000), "Nd" (0x604));
 	for (;;)
 		asm volatile("hlt");
 }

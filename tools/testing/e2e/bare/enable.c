@@ -70,21 +70,6 @@ static void measure(unsigned int loop)
 	set_control(0);
 }
 
-static void report(const char *name, u64 t[LOOPS])
-{
-	u64 swapped;
-	int i, j;
-
-	for (i = 1; i < LOOPS; i++) {
-		for (j = i; j && t[j - 1] > t[j]; j--) {
-			swapped = t[j];
-			t[j] = t[j - 1];
-			t[j - 1] = swapped;
-		}
-	}
-	print_cost(name, t[0], t[LOOPS / 2]);
-}
-
 void bare_main(void)
 {
 	unsigned int i;
@@ -94,7 +79,7 @@ void bare_main(void)
 		for (i = 0; i < LOOPS; i++)
 			measure(i);
 		for (i = 0; i < NR; i++)
-			report(names[i], figures[i]);
+			print_median(names[i], figures[i], LOOPS);
 		print("e2e: done reboot\n");
 	} else {
 		print("no function with MSI-X\n");

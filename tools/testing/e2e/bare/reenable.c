@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What it costs a guest with much memory to disable MSI-X and enable it again,
+ * as at each restart of a driver: the two writes, and the next access to each
+ * page of its memory, beside such an access otherwise. Whoever changes the VM's
+ * memory slots has KVM drop all of its page tables.
+ */
+#include "bare.h"
+
+#define LOOPS		3
+#define PAGE		4096u
+#define FIRST		(16u << 20)
+
+enum { TOUCH, DISABLE_ENABLE, TOUCH_AFTER, NR };
+
+static const char * const names[NR] = {
+	[TOUCH] = "touch",
+	[DISABLE_ENABLE] = "disable_enable",
+	[TOUCH_AFTER] = "touch_after",
+};
+
+static u64 figures[NR][LOOPS];
+
+static u64 now(void)
+{
+	return __builtin_ia32_rdtsc();
+}
+
+static unsigned int cmos(unsigned char index)
+{
+	out_byte(0x70, index);
+	return in_byte(0x71);
+}
+
+/* In units of 64 KiB, from 16 MiB on. */
+static unsigned int memory_end(void)
+{
+	return FIRST + ((cmos(0x34) | cmos(0x35) << 8) << 16);
+}
+
+static u64 touch(void)
+{
+	unsigned int addr, end = memory_end();
+	u64 start = now();
+
+	for (addr = FIRST; addr < end; addr += PAGE)
+		*(volatile unsigned char *)addr = 1;
+	return now() - start;
+}
+
+static void measure(unsigned int loop)
+{
+	u64 start;
+
+	figures[TOUCH][loop] = touch();
+	start = now();
+	set_control(0);
+	set_control(ENABLE);
+	figures[DISABLE_ENABLE][loop] = now() - start;
+	figures[TOUCH_AFTER][loop] = touch();
+}
+
+void bare_main(void)
+{
+	unsigned int i;
+
+	print("e2e: ready\n");
+	if (find_function()) {
+		set_control(ENABLE);
+		write_table(CONTROL, 0);
+		touch();
+		for (i = 0; i < LOOPS; i++)
+			measure(i);
+		for (i = 0; i < NR; i++)
+			print_median(names[i], figures[i], LOOPS);
+		print("e2e: done reboot\n");
+	} else {
+		print("no function with MSI-X\n");
+	}
+	reboot();
+}
