@@ -9,11 +9,16 @@
  *   bind      KVM_MSIX_BIND binds one vector to another eventfd
  *   bind_all  KVM_MSIX_BIND binds all vectors of one device to eventfds
  *   create    KVM_MSIX_CREATE and close(2), with nothing bound
+ *   enable    KVM_MSIX_CONTROL sets Enable, of a lazy device in guest memory, of
+ *             which nothing is bound, and protects its pages
  *   routing   KVM_SET_GSI_ROUTING with as many routes: what it costs without us
  *
  * All vectors that KVM has GSIs for have one, and a route. And "memory VECTORS
- * BYTES": what one device takes, nothing bound, of what is charged to a cgroup.
+ * BYTES" and "mapped VECTORS BYTES": what one device takes, nothing bound, of what
+ * is charged to a cgroup; and one whose table can be, and is, mapped.
  */
+#include <sched.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
@@ -210,6 +215,73 @@ static void measure_create(struct scene *s)
 	report("create", s->nr_devices, s->nr_vectors, ticks);
 }
 
+/* A lazy device whose table is mapped, and maybe the guest's. */
+struct mapped {
+	int fd;
+	void *mem;
+	size_t size;
+};
+
+static struct mapped mapped_create(struct kvm_vm *vm, u32 nr_vectors, int eventfd)
+{
+	struct kvm_msix_create args = {
+		.size = sizeof(args),
+		.flags = KVM_MSIX_CREATE_LAZY | KVM_MSIX_CREATE_MMAP,
+		.vm_fd = vm->fd,
+		.nr_vectors = nr_vectors,
+		.unmask_eventfd = eventfd,
+	};
+	struct mapped d = { .size = (nr_vectors * ENTRY_SIZE + 0xfff) & ~0xfffu };
+	int dev = msix_open();
+
+	d.fd = ioctl(dev, KVM_MSIX_CREATE, &args);
+	TEST_ASSERT(d.fd >= 0, "KVM_MSIX_CREATE: %s", strerror(errno));
+	close(dev);
+	d.mem = mmap(NULL, d.size, PROT_READ | PROT_WRITE, MAP_SHARED, d.fd, 0);
+	TEST_ASSERT(d.mem != MAP_FAILED, "mmap: %s", strerror(errno));
+	return d;
+}
+
+static void mapped_free(struct mapped *d)
+{
+	munmap(d->mem, d->size);
+	close(d->fd);
+}
+
+/* All of them are; the last one is enabled and disabled. */
+static void measure_enable(u32 nr_devices, u32 nr_vectors)
+{
+	struct kvm_msix_control on = { .size = sizeof(on), .control = ENABLE }, off = on;
+	struct kvm_vm *vm = msix_bare_vm();
+	struct mapped d[MAX_DEVICES];
+	int event = event_create();
+	u64 ticks[LOOPS];
+	u32 i;
+
+	off.control = 0;
+	for (i = 0; i < nr_devices; i++) {
+		d[i] = mapped_create(vm, nr_vectors, event);
+		msix_set_memory(vm, 100 + i, BAR_GPA + i * STRIDE, d[i].size, d[i].mem);
+		msix_ioctl(d[i].fd, KVM_MSIX_CONTROL, &on);
+	}
+	for (i = 0; i < LOOPS; i++) {
+		msix_ioctl(d[nr_devices - 1].fd, KVM_MSIX_CONTROL, &off);
+		/* As a guest does that sets up its vectors; and the timer stops. */
+		memset(d[nr_devices - 1].mem, 0xff, d[nr_devices - 1].size);
+		usleep(50000);
+		ticks[i] = now();
+		msix_ioctl(d[nr_devices - 1].fd, KVM_MSIX_CONTROL, &on);
+		/* The work is of a higher priority: it has run when this thread runs again. */
+		sched_yield();
+		ticks[i] = now() - ticks[i];
+	}
+	report("enable", nr_devices, nr_vectors, ticks);
+	for (i = 0; i < nr_devices; i++)
+		mapped_free(&d[i]);
+	kvm_vm_free(vm);
+	close(event);
+}
+
 static void measure_routing(u32 nr_devices, u32 nr_vectors, u32 nr_routes)
 {
 	struct kvm_irq_routing_entry *entries = calloc(nr_routes, sizeof(*entries));
@@ -286,6 +358,28 @@ static void measure_memory(u32 nr_vectors)
 	kvm_vm_free(vm);
 }
 
+static void measure_mapped_memory(u32 nr_vectors)
+{
+	struct kvm_vm *vm = msix_bare_vm();
+	struct mapped d[2 * MAX_DEVICES];
+	int event = event_create();
+	u64 half = 0, all;
+	u32 i;
+
+	for (i = 0; i < 2 * MAX_DEVICES; i++) {
+		d[i] = mapped_create(vm, nr_vectors, event);
+		memset(d[i].mem, 0xff, d[i].size);
+		if (i == MAX_DEVICES - 1)
+			half = charged();
+	}
+	all = charged();
+	printf("mapped %u %lu\n", nr_vectors, (all - half) / MAX_DEVICES);
+	for (i = 0; i < 2 * MAX_DEVICES; i++)
+		mapped_free(&d[i]);
+	kvm_vm_free(vm);
+	close(event);
+}
+
 int main(void)
 {
 	struct scene s;
@@ -302,6 +396,7 @@ int main(void)
 			measure_bind(&s);
 			measure_bind_all(&s);
 			tear_down(&s);
+			measure_enable(devices[i], vectors[j]);
 		}
 	}
 	if (!have_cgroup()) {
@@ -310,5 +405,7 @@ int main(void)
 	}
 	for (j = 0; j < ARRAY_SIZE(vectors); j++)
 		measure_memory(vectors[j]);
+	for (j = 0; j < ARRAY_SIZE(vectors); j++)
+		measure_mapped_memory(vectors[j]);
 	return 0;
 }
