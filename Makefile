@@ -41,7 +41,8 @@ UTS     := $(KDIR)/include/generated/utsrelease.h
 RELEASE := $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' $(UTS) 2>/dev/null)
 BUILD   := build/$(RELEASE)
 SUBDIR  := drivers/virt/kvm_msix
-SOURCES := $(wildcard $(SUBDIR)/*.[ch] $(SUBDIR)/compat/*.h $(SUBDIR)/Makefile include/uapi/linux/*.h)
+SOURCES := $(wildcard $(SUBDIR)/*.[ch] $(SUBDIR)/compat/*.h $(SUBDIR)/Makefile include/uapi/linux/*.h \
+	   packaging/tested)
 
 # The object files of one kernel are not those of another: each has a copy of
 # the sources of its own under build/.

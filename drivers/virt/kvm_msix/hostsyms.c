@@ -15,6 +15,8 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/kprobes.h>
+#include <linux/module.h>
+#include <linux/utsname.h>
 
 #include "hostsyms.h"
 
@@ -37,6 +39,11 @@ DEFINE_HOST_CALL(kvm_set_irq_routing);
 DEFINE_HOST_CALL(kvm_set_msi);
 
 typeof(kvm_set_msi) *kvm_msix_set_msi;
+
+static bool untested;
+module_param(untested, bool, 0444);
+MODULE_PARM_DESC(untested,
+		 "Load into a kernel of a newer series than those that were tested");
 
 /*
  * A kprobe knows the address of any function by its name, disabled it changes
@@ -83,10 +90,20 @@ static void *address_of(const char *name)
 /**
  * kvm_msix_hostsyms_init - Find everything, before anything is called
  *
- * Return: 0, or -ENOENT after a line in the log that names what is missing.
+ * Names are all that can be checked here: that a function still takes the same
+ * arguments the compiler knows, that it does the same only a test can tell.
+ *
+ * Return: 0; after a line in the log: -EOPNOTSUPP in a kernel that nobody has
+ * tested, -ENOENT if something is missing.
  */
 int kvm_msix_hostsyms_init(void)
 {
+	if (!KVM_MSIX_IS_TESTED && !untested) {
+		pr_err("not tested with Linux %s, only up to " KVM_MSIX_NEWEST_TESTED ": get a newer kvm_msix, or try it with untested=1\n",
+		       init_utsname()->release);
+		return -EOPNOTSUPP;
+	}
+
 	kvm_msix_set_msi = FIND_HOST_CALL(kvm_set_msi);
 
 	if (!kvm_msix_set_msi ||
