@@ -98,6 +98,7 @@ static int info(void)
 		{ KVM_MSIX_CAP_EXT_DEST_ID, "ext-dest-id" },
 		{ KVM_MSIX_CAP_GSI, "gsi" },
 		{ KVM_MSIX_CAP_MMAP, "mmap" },
+		{ KVM_MSIX_CAP_HOST_POSTS, "host-posts" },
 		{ }
 	};
 	struct kvm_msix_info info = { .size = sizeof(info) };

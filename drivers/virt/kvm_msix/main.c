@@ -11,6 +11,7 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 
+#include "compat/posting.h"
 #include "hostsyms.h"
 #include "ioctl.h"
 #include "kvm_msix.h"
@@ -26,6 +27,8 @@ static int run_info(void *ctx, void *arg)
 			     KVM_MSIX_CAP_GSI;
 	if (kvm_msix_can_mmap())
 		info->capabilities |= KVM_MSIX_CAP_MMAP;
+	if (kvm_msix_host_posts())
+		info->capabilities |= KVM_MSIX_CAP_HOST_POSTS;
 	info->max_vectors = KVM_MSIX_MAX_VECTORS;
 	info->max_gsi = KVM_MAX_IRQ_ROUTES - 1;
 	return 0;

@@ -59,12 +59,17 @@ enum {
  * @KVM_MSIX_CAP_GSI: kvm_msix_vector.gsi and KVM_MSIX_SET_GSI_ROUTING can be
  *	used.
  * @KVM_MSIX_CAP_MMAP: KVM_MSIX_CREATE_MMAP can be used.
+ * @KVM_MSIX_CAP_HOST_POSTS: Nothing that can be used, but a reason not to: the
+ *	host can post interrupts (VT-d with APICv, AMD's IOMMU with AVIC). A device
+ *	whose eventfds KVM_IRQFD has interrupts a running vCPU without an exit
+ *	there; one whose eventfds are bound to vectors does not.
  */
 enum kvm_msix_capability {
 	KVM_MSIX_CAP_LAZY = 1 << 0,
 	KVM_MSIX_CAP_EXT_DEST_ID = 1 << 1,
 	KVM_MSIX_CAP_GSI = 1 << 2,
 	KVM_MSIX_CAP_MMAP = 1 << 3,
+	KVM_MSIX_CAP_HOST_POSTS = 1 << 4,
 };
 
 /**
