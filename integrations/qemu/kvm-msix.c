@@ -1137,6 +1137,15 @@ static void vfio_kvm_msix_fall_back(VFIOPCIDevice *vdev, const char *reason)
     }
 }
 
+/* The property that insists on the kernel's table, or NULL. */
+static const char *vfio_kvm_msix_required(VFIOPCIDevice *vdev)
+{
+    if (vdev->kvm_msix_exit_free == ON_OFF_AUTO_ON) {
+        return "x-kvm-msix-exit-free=on";
+    }
+    return vdev->kvm_msix_mode == ON_OFF_AUTO_ON ? "x-kvm-msix=on" : NULL;
+}
+
 /* Returns the device fd, or -1. */
 static int vfio_kvm_msix_create(VFIOKVMMSIX *k, Error **errp)
 {
@@ -1169,6 +1178,13 @@ static int vfio_kvm_msix_create(VFIOKVMMSIX *k, Error **errp)
     if (need & ~info.capabilities) {
         error_setg(errp, "kvm_msix lacks capabilities: 0x%" PRIx64,
                    (uint64_t)(need & ~info.capabilities));
+        goto out;
+    }
+    if (info.capabilities & KVM_MSIX_CAP_HOST_POSTS &&
+        !vfio_kvm_msix_required(vdev)) {
+        /* Interrupts are more frequent than masks, with most guests. */
+        error_setg(errp, "the host posts interrupts, which kvm_msix cannot; "
+                   "x-kvm-msix=on if the guest masks more often than that");
         goto out;
     }
 
@@ -1224,15 +1240,6 @@ static void vfio_kvm_msix_find_device_pba(VFIOKVMMSIX *k)
         k->device_pba = &vdev->bars[bar].region;
         k->device_pba_offset = offset;
     }
-}
-
-/* The property that insists on the kernel's table, or NULL. */
-static const char *vfio_kvm_msix_required(VFIOPCIDevice *vdev)
-{
-    if (vdev->kvm_msix_exit_free == ON_OFF_AUTO_ON) {
-        return "x-kvm-msix-exit-free=on";
-    }
-    return vdev->kvm_msix_mode == ON_OFF_AUTO_ON ? "x-kvm-msix=on" : NULL;
 }
 
 /* An IOMMU may come after the device on the command line. */
