@@ -15,12 +15,12 @@
  *    changes its message calls kvm_msix_settle() afterwards, which waits for it:
  *
  *	send                             mask
- *	  lock deferred_lock               lock vec->lock
- *	  lock vec->lock                   store the mask bit
- *	  may send? IN_FLIGHT              unlock vec->lock
- *	  unlock vec->lock                 IN_FLIGHT? wait for
+ *	  take deferred_lock               take vec->lock
+ *	  take vec->lock                   store the mask bit
+ *	  may send? IN_FLIGHT              drop vec->lock
+ *	  drop vec->lock                   IN_FLIGHT? wait for
  *	  kvm_set_msi()                      deferred_lock
- *	  unlock deferred_lock
+ *	  drop deferred_lock
  *
  *    Either the sender sees the mask bit, or the masker IN_FLIGHT.
  *  - A signal of the eventfd is taken out of it when it becomes an event. What
@@ -187,6 +187,14 @@ static __always_inline void note_sent(struct kvm_msix_vec *vec, u64 address,
 	trace_kvm_msix_deliver(dev->id, vec->index, address, data, result);
 }
 
+static int inject_inatomic(struct kvm *kvm,
+			   struct kvm_kernel_irq_routing_entry *e)
+{
+	return host_call(kvm_arch_set_irq_inatomic)(e, kvm,
+						    KVM_USERSPACE_IRQ_SOURCE_ID,
+						    1, false);
+}
+
 /*
  * Return: false if KVM would have to visit each vCPU; then nothing was sent or
  * counted.
@@ -201,9 +209,7 @@ static __always_inline bool send(struct kvm_msix_vec *vec,
 
 	m = message_of(vec, entry);
 	if (likely(m->valid))
-		r = host_call(kvm_arch_set_irq_inatomic)(&m->route,
-				vec->dev->kvm, KVM_USERSPACE_IRQ_SOURCE_ID, 1,
-				false);
+		r = inject_inatomic(vec->dev->kvm, &m->route);
 	if (unlikely(r == -EWOULDBLOCK))
 		return false;
 	note_sent(vec, m->address, m->data, r);

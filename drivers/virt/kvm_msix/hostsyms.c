@@ -99,8 +99,8 @@ static void *address_of(const char *name)
 int kvm_msix_hostsyms_init(void)
 {
 	if (!KVM_MSIX_IS_TESTED && !untested) {
-		pr_err("not tested with Linux %s, only up to " KVM_MSIX_NEWEST_TESTED ": get a newer kvm_msix, or try it with untested=1\n",
-		       init_utsname()->release);
+		pr_err("not tested with Linux %s, only up to %s: get a newer kvm_msix, or try it with untested=1\n",
+		       init_utsname()->release, KVM_MSIX_NEWEST_TESTED);
 		return -EOPNOTSUPP;
 	}
 

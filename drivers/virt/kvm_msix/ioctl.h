@@ -44,21 +44,22 @@ struct kvm_msix_ioctl {
 	bool out;
 };
 
-/* Does the struct fit into the union, and begin as kvm_msix_run_ioctl() wants? */
-#define KVM_MSIX_CHECK_STRUCT(_struct)					\
-	(BUILD_BUG_ON_ZERO(sizeof(_struct) > sizeof(union kvm_msix_arg)) +	\
-	 BUILD_BUG_ON_ZERO(offsetof(_struct, size) !=			\
-			   offsetof(struct kvm_msix_arg_header, size)) +	\
-	 BUILD_BUG_ON_ZERO(offsetof(_struct, flags) !=			\
-			   offsetof(struct kvm_msix_arg_header, flags)))
-
-/* @last is the last field of the struct's first published form. */
+/*
+ * @last is the last field of the struct's first published form. The struct fits
+ * into the union, and begins as kvm_msix_run_ioctl() wants, or this does not build.
+ */
 #define KVM_MSIX_IOCTL(_cmd, _run, _struct, _last, ...)			\
 	{								\
 		.cmd = _cmd,						\
 		.run = _run,						\
 		.min_size = offsetofend(_struct, _last),		\
-		.size = sizeof(_struct) + KVM_MSIX_CHECK_STRUCT(_struct), \
+		.size = sizeof(_struct) +				\
+			BUILD_BUG_ON_ZERO(sizeof(_struct) >		\
+					  sizeof(union kvm_msix_arg) ||	\
+					  offsetof(_struct, size) !=	\
+					  offsetof(struct kvm_msix_arg_header, size) || \
+					  offsetof(_struct, flags) !=	\
+					  offsetof(struct kvm_msix_arg_header, flags)), \
 		__VA_ARGS__						\
 	}
 
