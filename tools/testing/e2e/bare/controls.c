@@ -25,7 +25,7 @@
 #define NR_MSIX		5
 
 #define CTRL_EXT	0x018
-#define  CTRL_EXT_IAME	(1u << 27)	/* with EIAC: do not mask the causes */
+#define  CTRL_EXT_IAME	0x08000000	/* with EIAC: do not mask the causes */
 #define ICR		0x0c0
 #define ICS		0x0c8
 #define IMS		0x0d0
@@ -168,7 +168,7 @@ static void expect(const char *what, unsigned int vector)
 		take_for(PAUSE_US);
 	take_for(PAUSE_US);
 	for (v = 0x20; v < VECTOR_TIMER; v++)
-		if (taken[v] != (v == vector))
+		if (taken[v] != (v == vector ? 1 : 0))
 			fail(what, v << 16 | taken[v], vector);
 	forget();
 }
@@ -286,7 +286,7 @@ static void prepare(void)
 	start_irqs(VECTOR_INTX);
 }
 
-static void sample(const char *name, unsigned int seed)
+static void take_sample(const char *name, unsigned int seed)
 {
 	all_off();
 	take_for(PAUSE_US);
@@ -317,22 +317,25 @@ void bare_main(void)
 	char last = 0;
 
 	print("e2e: ready\n");
-	seed = random_state = read_answer(&last);
-	if (!find_function() || !(msi = find_capability(CAP_MSI))) {
+	seed = read_answer(&last);
+	random_state = seed;
+	if (find_function())
+		msi = find_capability(CAP_MSI);
+	if (!msi) {
 		print("no function with MSI and MSI-X\n");
 		power_off();
 	}
 	regs = config(0x10) & ~0xfu;
 	prepare();
 	clear_msi_late();
-	sample("before", seed);
+	take_sample("before", seed);
 	enable_and_disable_both();
 	for (bout = 1; bout <= BOUTS; bout++) {
 		for (i = 1 + random(8); i; i--)
 			write_something();
 		signal_and_expect(random(NR_MSIX));
 	}
-	sample("after", seed);
+	take_sample("after", seed);
 	for (i = 0; i < 8; i++)
 		write_something();
 	print_word("e2e: bouts ", bout - 1);

@@ -15,14 +15,14 @@
 
 #define VECTOR_TIMER	0xf0
 
-static volatile unsigned int taken[256];
+static unsigned int taken[256];
 
 /* To make a level go down, if there is one. */
 static void acknowledge(unsigned int vector);
 
 static inline void write_at(unsigned int addr, unsigned int val)
 {
-	*(volatile unsigned int *)addr = val;
+	asm volatile("movl %0, (%1)" : : "r" (val), "r" (addr) : "memory");
 }
 
 __attribute__((used)) static void take(unsigned int vector)
