@@ -83,7 +83,8 @@ TEST_F(mapping, moves)
 		ASSERT_EQ(v->mem, mremap(there, SIZE, SIZE, MREMAP_MAYMOVE | MREMAP_FIXED,
 					 v->mem));
 		EXPECT_NOTICED(v, by_process);
-		there = mmap(there, SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+		there = mmap(there, SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+			     0);
 		ASSERT_NE(MAP_FAILED, there);
 	}
 
@@ -537,7 +538,8 @@ static void by_read(struct victim *v, u32 vector)
 {
 	int fd = open("/dev/zero", O_RDONLY);
 
-	TEST_ASSERT(read(fd, victim_field(v, vector, ENTRY_CTRL), 4) == 4, "read: %s", strerror(errno));
+	TEST_ASSERT(read(fd, victim_field(v, vector, ENTRY_CTRL), 4) == 4, "read: %s",
+		    strerror(errno));
 	close(fd);
 }
 
