@@ -17,7 +17,7 @@ value() {
 }
 
 # On L0: all that a run with kernel $1 needs, made or found in the cache: sets $module, $stock_qemu, $patched_qemu (unless
-# it is set already), and $vmm, the options for what never changes.
+# it is set already), $host_posts, and $vmm, the options for what never changes.
 # shellcheck disable=SC2034
 prepare() {
 	local cost initrd
@@ -28,6 +28,8 @@ prepare() {
 	cost=$(cached "e2e/msix_cost-$KVER-$(cat "$e2e_dir"/msix_cost/* | digest).ko" build_cost)
 	initrd=$("$lab_dir/guest-initrd" --kernel "$1" --init "$e2e_dir/guest-init" --file "$cost=msix_cost.ko")
 	vmm=(--kernel "${VMLINUX:?}" --initrd "$initrd")
+	host_posts=$(cached "e2e/host_posts-$(cat "$e2e_dir/host_posts.c" "$e2e_top/include/uapi/linux/kvm_msix.h" | digest).so" \
+		build_host_posts)
 	bare=$(cached "e2e/bare-$(cat "$e2e_dir"/bare/* | digest)" build_bare)
 	need qemu-system-x86_64
 	stock_qemu=$(command -v qemu-system-x86_64)
@@ -41,6 +43,11 @@ build_cost() {
 	make -s -C "$KDIR" M="$1.dir" W=1
 	mv "$1.dir/msix_cost.ko" "$1"
 	rm -r "$1.dir"
+}
+
+# What has QEMU believe that the host posts interrupts.
+build_host_posts() {
+	gcc -shared -fPIC -O2 -Wall -Wextra -I "$e2e_top/include/uapi" -o "$1" "$e2e_dir/host_posts.c"
 }
 
 # The guests that are nothing else.
