@@ -486,6 +486,7 @@ void fuzz_op_log(struct world *w, struct rng *r);
 void fuzz_op_poke(struct world *w, struct rng *r);
 void fuzz_op_grow(struct world *w, struct rng *r);
 void fuzz_op_rest(struct world *w, struct rng *r);
+void fuzz_op_tell(struct world *w, struct rng *r);
 u64 fuzz_stat(const struct fuzz_dev *d, enum fuzz_stat stat);
 
 /*

@@ -332,8 +332,8 @@ void fuzz_op_grow(struct world *w, struct rng *r)
 
 #define REST_MS	20000
 
-/* The function's first table page that the VMM may write to, as it is. */
-static u8 *find_page(struct world *w, const struct fuzz_dev *d)
+/* One where the VMM may write to the function's first page. */
+static struct fuzz_area *first_page(struct world *w, const struct fuzz_dev *d)
 {
 	struct fuzz_area *area;
 	u32 i;
@@ -341,7 +341,7 @@ static u8 *find_page(struct world *w, const struct fuzz_dev *d)
 	for (i = 0; i < FUZZ_AREAS; i++) {
 		area = &w->area[i];
 		if (area->dev == d && area->writable && !area->first)
-			return area->mem + d->table_offset;
+			return area;
 	}
 	return NULL;
 }
@@ -365,7 +365,7 @@ static bool any_pending(const struct fuzz_dev *d)
  * Until the pages are protected again, after a store. When they are for the
  * second time, the look after the first time is over.
  */
-static void until_protected(const struct fuzz_dev *d, u8 *page)
+static void until_protected(const struct fuzz_dev *d, struct fuzz_area *area)
 {
 	u64 before = fuzz_stat(d, STAT_PROTECTED);
 	u32 tries;
@@ -373,7 +373,7 @@ static void until_protected(const struct fuzz_dev *d, u8 *page)
 	for (tries = 0; tries < REST_MS; tries++) {
 		/* A store may slip in when they are just about to be. */
 		if (!(tries % 100))
-			store_same(page);
+			store_same(area->mem + d->table_offset);
 		usleep(1000);
 		if (fuzz_stat(d, STAT_PROTECTED) != before)
 			return;
@@ -382,8 +382,9 @@ static void until_protected(const struct fuzz_dev *d, u8 *page)
 }
 
 /* Where no store is awaited, nobody watches after a while. */
-static void until_open(const struct fuzz_dev *d, u8 *page)
+static void until_open(const struct fuzz_dev *d, struct fuzz_area *area)
 {
+	u8 *page = area->mem + d->table_offset;
 	u64 faults, protected;
 	u32 tries;
 
@@ -400,26 +401,71 @@ static void until_open(const struct fuzz_dev *d, u8 *page)
 	fuzz_fail("device %i is still watched", d->id);
 }
 
+static void rest_watched(struct fuzz_dev *d, struct fuzz_area *area)
+{
+	until_protected(d, area);
+	until_protected(d, area);
+	if (fuzz_tells(d))
+		fuzz_told_look(d);
+}
+
 void fuzz_op_rest(struct world *w, struct rng *r)
 {
 	u32 i, first = pick(r, FUZZ_DEVS);
+	struct fuzz_area *area = NULL;
 	struct fuzz_dev *d;
-	u8 *page = NULL;
 
-	for (i = 0; i < FUZZ_DEVS && !page; i++) {
+	for (i = 0; i < FUZZ_DEVS && !area; i++) {
 		d = w->dev[(first + i) % FUZZ_DEVS];
 		if (d && d->stats_fd >= 0)
-			page = find_page(w, d);
+			area = first_page(w, d);
 	}
-	if (!page)
+	if (!area)
 		return;
 	fuzz_log("rest: device %i", d->id);
-	if (!any_pending(d) && !fuzz_tells(d)) {
-		until_open(d, page);
+	if (any_pending(d) || fuzz_tells(d))
+		rest_watched(d, area);
+	else
+		until_open(d, area);
+}
+
+static void poke_control(struct world *w, struct fuzz_dev *d, struct fuzz_area *area, u32 v,
+			 u32 val)
+{
+	u32 at = d->table_offset + v * ENTRY_SIZE + ENTRY_CTRL;
+
+	fuzz_log("    vector %u: %u", v, val);
+	fuzz_poke(w, d, at, 4, (u8 *)&val);
+	WRITE_ONCE(*(u32 *)(area->mem + at), val);
+}
+
+/* Vectors that nobody has bound are used: at first, again, and after a reset. */
+void fuzz_op_tell(struct world *w, struct rng *r)
+{
+	struct kvm_msix_control on = { .control = ENABLE };
+	u32 i, v, first = pick(r, FUZZ_DEVS), times = 1 + pick(r, 3);
+	struct fuzz_dev *d = NULL;
+	struct fuzz_area *area;
+
+	for (i = 0; i < FUZZ_DEVS && !(d && d->unmask_event >= 0); i++)
+		d = w->dev[(first + i) % FUZZ_DEVS];
+	if (!d || d->unmask_event < 0 || has_gsi(d))
 		return;
+	area = &w->area[map_all(w, r, d)];
+	if (area->first)
+		return;
+	v = pick(r, d->m.nr < 4 ? d->m.nr : 4);
+	fuzz_log("tell: device %i, %u times", d->id, times);
+	if (!d->m.enabled || one_in(r, 4)) {
+		fuzz_expect_control(w, d, ENABLE);
+		fuzz_expect_errno("CONTROL", 0, fuzz_call(r, d->fd, KVM_MSIX_CONTROL, &on));
 	}
-	until_protected(d, page);
-	until_protected(d, page);
-	if (fuzz_tells(d))
-		fuzz_told_look(d);
+	while (times--) {
+		poke_control(w, d, area, v, MASKED);
+		if (fuzz_tells(d) && d->stats_fd >= 0 && !one_in(r, 4))
+			rest_watched(d, area);
+		poke_control(w, d, area, v, 0);
+		if (!one_in(r, 4))
+			fuzz_settle(w);
+	}
 }

@@ -1194,6 +1194,7 @@ const struct fuzz_op fuzz_ops[] = {
 	{ "poke", 3, fuzz_op_poke },
 	{ "grow", 1, fuzz_op_grow },
 	{ "rest", 3, fuzz_op_rest },
+	{ "tell", 3, fuzz_op_tell },
 	{ "cycle", 16, op_cycle },
 };
 
