@@ -31,9 +31,21 @@ bool fuzz_tells(const struct fuzz_dev *d)
 	return false;
 }
 
+static bool would_be_told(const struct fuzz_dev *d, u32 v)
+{
+	return d->m.enabled && unbound(d, v) && !model_masked(&d->m, v);
+}
+
+static bool due(const struct fuzz_dev *d, u32 v)
+{
+	return d->tell[v] == UNTOLD && would_be_told(d, v);
+}
+
+/* Of several vectors that are due, any may be what a signal was for. */
 static void take_signals(struct fuzz_dev *d)
 {
 	u64 n = event_drain(d->unmask_event);
+	u32 v;
 
 	if (n)
 		fuzz_log("    device %i tells, %llu times", d->id, (unsigned long long)n);
@@ -41,19 +53,20 @@ static void take_signals(struct fuzz_dev *d)
 	if (n > d->may_tell)
 		fuzz_fail("device %i tells of unbound vectors, of which there are none", d->id);
 	d->may_tell -= n;
-}
-
-static bool would_be_told(const struct fuzz_dev *d, u32 v)
-{
-	return d->m.enabled && unbound(d, v) && !model_masked(&d->m, v);
+	for (v = 0; n && v < d->m.nr; v++)
+		if (due(d, v))
+			d->tell[v] = MAYBE_TOLD;
 }
 
 /* What comes from now on may be, or has to be, about this vector. */
 static void next_is_for(struct fuzz_dev *d, u32 v)
 {
-	if (d->tell[v] == TOLD || !would_be_told(d, v))
+	typeof(d->tell[v]) tell = d->tell[v];
+
+	if (tell == TOLD || !would_be_told(d, v))
 		return;
 	take_signals(d);
+	d->tell[v] = tell;
 	d->may_tell++;
 }
 
@@ -116,7 +129,7 @@ static bool any_due(const struct fuzz_dev *d)
 	u32 v;
 
 	for (v = 0; v < d->m.nr; v++)
-		if (d->tell[v] == UNTOLD && would_be_told(d, v))
+		if (due(d, v))
 			return true;
 	return false;
 }
@@ -132,7 +145,7 @@ void fuzz_told_settle(struct fuzz_dev *d)
 		if (poll(&p, 1, PATIENCE_MS) != 1)
 			fuzz_fail("device %i does not tell of an unbound vector", d->id);
 		for (v = 0; v < d->m.nr; v++)
-			if (d->tell[v] == UNTOLD && would_be_told(d, v))
+			if (due(d, v))
 				d->tell[v] = TOLD;
 	}
 	take_signals(d);
