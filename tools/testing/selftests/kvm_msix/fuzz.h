@@ -220,6 +220,7 @@ struct fuzz_late {
 /* Has the VMM been told that an unbound vector is unmasked? */
 enum fuzz_tell {
 	UNTOLD,
+	DUE,
 	MAYBE_TOLD,
 	TOLD,
 };

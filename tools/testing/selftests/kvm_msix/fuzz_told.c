@@ -4,8 +4,8 @@
  *
  * A vector that is unmasked, unbound and untold while MSI-X is enabled is due:
  * after what made it so comes a signal, within a bound. So the eventfd is emptied
- * before anything that makes a vector due. One signal may be for several vectors,
- * but none is for nothing: no more come than may.
+ * before anything that makes a vector due. One signal may be for all that are, but
+ * none is for nothing: no more come than may.
  *
  * Whether a mask between two unmasks was seen is the kernel's secret, till it has
  * surely looked (fuzz_told_look()). Until then the second one may be told or not.
@@ -31,43 +31,38 @@ bool fuzz_tells(const struct fuzz_dev *d)
 	return false;
 }
 
-static bool would_be_told(const struct fuzz_dev *d, u32 v)
-{
-	return d->m.enabled && unbound(d, v) && !model_masked(&d->m, v);
-}
-
-static bool due(const struct fuzz_dev *d, u32 v)
-{
-	return d->tell[v] == UNTOLD && would_be_told(d, v);
-}
-
-/* Of several vectors that are due, any may be what a signal was for. */
+/* The VMM looks at all vectors then. */
 static void take_signals(struct fuzz_dev *d)
 {
 	u64 n = event_drain(d->unmask_event);
 	u32 v;
 
-	if (n)
-		fuzz_log("    device %i tells, %llu times", d->id, (unsigned long long)n);
+	if (!n)
+		return;
+	fuzz_log("    device %i tells, %llu times", d->id, (unsigned long long)n);
 	d->told += n;
 	if (n > d->may_tell)
 		fuzz_fail("device %i tells of unbound vectors, of which there are none", d->id);
 	d->may_tell -= n;
-	for (v = 0; n && v < d->m.nr; v++)
-		if (due(d, v))
-			d->tell[v] = MAYBE_TOLD;
+	for (v = 0; v < d->m.nr; v++)
+		if (d->tell[v] == DUE)
+			d->tell[v] = TOLD;
+}
+
+static bool would_be_told(const struct fuzz_dev *d, u32 v)
+{
+	return d->m.enabled && unbound(d, v) && !model_masked(&d->m, v);
 }
 
 /* What comes from now on may be, or has to be, about this vector. */
 static void next_is_for(struct fuzz_dev *d, u32 v)
 {
-	typeof(d->tell[v]) tell = d->tell[v];
-
-	if (tell == TOLD || !would_be_told(d, v))
+	if (d->tell[v] == TOLD || !would_be_told(d, v))
 		return;
 	take_signals(d);
-	d->tell[v] = tell;
 	d->may_tell++;
+	if (d->tell[v] == UNTOLD)
+		d->tell[v] = DUE;
 }
 
 void fuzz_told_write(struct fuzz_dev *d, u32 v, bool was_masked, bool trapped)
@@ -129,7 +124,7 @@ static bool any_due(const struct fuzz_dev *d)
 	u32 v;
 
 	for (v = 0; v < d->m.nr; v++)
-		if (due(d, v))
+		if (d->tell[v] == DUE && would_be_told(d, v))
 			return true;
 	return false;
 }
@@ -137,17 +132,12 @@ static bool any_due(const struct fuzz_dev *d)
 void fuzz_told_settle(struct fuzz_dev *d)
 {
 	struct pollfd p = { .fd = d->unmask_event, .events = POLLIN };
-	u32 v, tries;
+	u32 tries;
 
 	if (d->unmask_event < 0)
 		return;
-	if (any_due(d)) {
-		if (poll(&p, 1, PATIENCE_MS) != 1)
-			fuzz_fail("device %i does not tell of an unbound vector", d->id);
-		for (v = 0; v < d->m.nr; v++)
-			if (due(d, v))
-				d->tell[v] = TOLD;
-	}
+	if (any_due(d) && poll(&p, 1, PATIENCE_MS) != 1)
+		fuzz_fail("device %i does not tell of an unbound vector", d->id);
 	take_signals(d);
 	/* It is counted before it is signalled. */
 	for (tries = 0; d->stats_fd >= 0 && d->told != fuzz_stat(d, STAT_TOLD); tries++) {
