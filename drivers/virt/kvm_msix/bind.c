@@ -53,8 +53,11 @@ static void commit(struct kvm_msix_vec *vec, struct kvm_msix_hook *hook)
 
 	WRITE_ONCE(dev->nr_bound,
 		   dev->nr_bound + bound - test_bit(v, dev->bound));
+	if (!bound)
+		kvm_msix_watch_unbind(vec);
 	assign_bit(v, dev->bound, bound);
-	kvm_msix_watch_bound(vec);
+	if (bound)
+		kvm_msix_watch_forget(vec);
 	trace_kvm_msix_bind(dev->id, v, hook, vec->next_gsi);
 	if (hook == vec->hook)
 		return;

@@ -286,7 +286,8 @@ int kvm_msix_watch_init(struct kvm_msix_device *dev,
 void kvm_msix_watch_end(struct kvm_msix_device *dev);
 bool kvm_msix_watch_latched(struct kvm_msix_vec *vec);
 void kvm_msix_watch_store(struct kvm_msix_device *dev);
-void kvm_msix_watch_bound(struct kvm_msix_vec *vec);
+void kvm_msix_watch_forget(struct kvm_msix_vec *vec);
+void kvm_msix_watch_unbind(struct kvm_msix_vec *vec);
 void kvm_msix_watch_update(struct kvm_msix_device *dev);
 
 /* bind.c */

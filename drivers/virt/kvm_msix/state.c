@@ -56,6 +56,15 @@ static void release_all(struct kvm_msix_device *dev)
 	}
 }
 
+/* Whatever the VMM was told of unbound vectors ends with MSI-X. */
+static void forget_all(struct kvm_msix_device *dev)
+{
+	u32 v;
+
+	for (v = 0; v < dev->core.nr; v++)
+		kvm_msix_watch_forget(&dev->vecs[v]);
+}
+
 /**
  * kvm_msix_control - The guest has written Message Control
  * @dev: the device
@@ -69,6 +78,8 @@ void kvm_msix_control(struct kvm_msix_device *dev, u16 control)
 
 	trace_kvm_msix_control(dev->id, control);
 	kvm_msix_set_control(&dev->core, control);
+	if (!(control & PCI_MSIX_FLAGS_ENABLE))
+		forget_all(dev);
 	release_all(dev);
 	kvm_msix_route_sync(dev, 0, dev->core.nr);
 }
@@ -147,6 +158,9 @@ int kvm_msix_get_state(struct kvm_msix_device *dev,
 	for (v = 0; v < dev->core.nr; v++) {
 		spin_lock_irqsave(&dev->vecs[v].lock, flags);
 		image.table[v] = kvm_msix_get_entry(&dev->core, v);
+		/* A VMM that finds it masked has to hear of the next unmask. */
+		if (kvm_msix_masked(&image.table[v]))
+			kvm_msix_watch_forget(&dev->vecs[v]);
 		if (kvm_msix_pending(&dev->core, v))
 			__set_bit(v, image.pba);
 		spin_unlock_irqrestore(&dev->vecs[v].lock, flags);

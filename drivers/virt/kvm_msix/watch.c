@@ -324,17 +324,34 @@ void kvm_msix_watch_update(struct kvm_msix_device *dev)
 }
 
 /**
- * kvm_msix_watch_bound - A vector has been bound or unbound
- * @vec: the vector
+ * kvm_msix_watch_forget - The VMM is to be told of a vector again
+ * @vec: the vector: its next unmask is another one than the VMM was told of
  *
- * The VMM is told of the vector again if the guest unmasks it while unbound.
- *
- * Context: dev->lock.
+ * Context: any.
  */
-void kvm_msix_watch_bound(struct kvm_msix_vec *vec)
+void kvm_msix_watch_forget(struct kvm_msix_vec *vec)
 {
 	if (vec->dev->watch.told)
 		clear_bit(vec->index, vec->dev->watch.told);
+}
+
+/**
+ * kvm_msix_watch_unbind - The VMM is about to unbind a vector
+ * @vec: the vector
+ *
+ * A VMM that unbinds an unmasked vector knows it: perhaps the host has no
+ * interrupt for it. Were it told, it would try again, for ever.
+ *
+ * Context: dev->lock.
+ */
+void kvm_msix_watch_unbind(struct kvm_msix_vec *vec)
+{
+	const struct kvm_msix_core *core = &vec->dev->core;
+
+	if (vec->dev->watch.told &&
+	    !(READ_ONCE(core->table[vec->index].control) &
+	      PCI_MSIX_ENTRY_CTRL_MASKBIT))
+		set_bit(vec->index, vec->dev->watch.told);
 }
 
 /**

@@ -85,19 +85,20 @@ void fuzz_told_bind(struct fuzz_dev *d, u32 v)
 {
 	if (d->unmask_event < 0)
 		return;
-	d->tell[v] = UNTOLD;
-	next_is_for(d, v);
-	/* One look finds it unbound, the next one untold. */
-	if (would_be_told(d, v))
-		d->may_tell++;
+	/* Who unbinds it unmasked knows that. */
+	d->tell[v] = unbound(d, v) && !model_masked(&d->m, v) ? TOLD : UNTOLD;
 }
 
 void fuzz_told_control(struct fuzz_dev *d, bool was_enabled)
 {
 	u32 v;
 
-	for (v = 0; v < d->m.nr && d->unmask_event >= 0 && !was_enabled; v++)
-		next_is_for(d, v);
+	for (v = 0; v < d->m.nr && d->unmask_event >= 0; v++) {
+		if (!d->m.enabled)
+			d->tell[v] = UNTOLD;
+		if (!was_enabled)
+			next_is_for(d, v);
+	}
 }
 
 void fuzz_told_replace(struct fuzz_dev *d, u32 v, bool was_masked)
