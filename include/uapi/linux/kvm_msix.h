@@ -131,7 +131,10 @@ enum kvm_msix_create_flags {
  *	follows them. Else 0.
  * @unmask_eventfd: With both KVM_MSIX_CREATE_LAZY and KVM_MSIX_CREATE_MMAP: an
  *	eventfd that is signalled after the guest has unmasked an unbound vector
- *	in the mapped table. The caller may close its fd. Else 0.
+ *	in the mapped table, while MSI-X is enabled. The VMM looks at all vectors
+ *	then, by KVM_MSIX_GET_STATE: what that shows masked it will be told of
+ *	again, what it unbinds unmasked it will not. The caller may close its fd.
+ *	Else 0.
  *
  * With KVM_MSIX_CREATE_MMAP, mmap() of the fd with MAP_SHARED gives the pages
  * that the table is on, laid out as in the device: @table_offset + 16 *
@@ -147,8 +150,9 @@ enum kvm_msix_create_flags {
  * a KVM_MSIX_CREATE_LAZY function while MSI-X is enabled, is noticed by whomever
  * it is made, some microseconds after it, or, if other stores came before it, at
  * the latest when as much time again has passed since these (16 times as much for
- * an unbound vector), and never more than some 33 ms after it. While the pages are
- * no guest memory, guest accesses trap where KVM_MSIX_LOCATE says that table and
+ * an unbound vector), and never more than some 33 ms after it. (Not so a store
+ * through a page that the VMM has had pinned for longer.) While the pages are no
+ * guest memory, guest accesses trap where KVM_MSIX_LOCATE says that table and
  * PBA are.
  *
  * In a mapped PBA the bit of a vector is clear until the vector is bound, and what
