@@ -2,39 +2,41 @@
 /*
  * The MSI-X state machine: table, Pending Bit Array, Message Control.
  *
- * It knows no KVM, no eventfd and no lock, allocates nothing and prints
- * nothing: it answers with what the caller has to do (enum kvm_msix_effect,
- * enum kvm_msix_verdict). The numbers in the comments are clauses of the PCI
- * Express Base Specification, Revision 6.
+ * The state machine knows no KVM, no eventfd and no lock, allocates nothing and
+ * prints nothing: its functions return what the caller has to do (enum
+ * kvm_msix_effect, enum kvm_msix_verdict). The numbers in the comments are
+ * clauses of the PCI Express Base Specification, Revision 6.
  *
  * Always true here:
  *  - A vector sends only while MSI-X Enable is set, Function Mask clear and its
- *    own mask bit clear. Whoever makes the last of the three true takes the
- *    pending bit out and sends.
+ *    own mask bit clear. Code that makes the last of the three true clears the
+ *    pending bit and sends the message.
  *  - The caller holds the vector's lock in every function that takes a vector
- *    and can change it. After a change of Message Control it visits each
- *    vector once, under its lock, with kvm_msix_release_pending(): then no
- *    vector has seen the old value after the last visit.
- *    An event in between may be sent before one that is still pending: two
- *    events, two messages.
- *  - The guest chooses offset and value. Offsets are checked by
- *    kvm_msix_access_ok() before anything else sees them.
- *  - A shared table is not believed to be the same when looked at twice. What is
- *    decided and what is sent come from one copy of an entry, and what the
- *    guest does to its picture of the PBA is nobody's business.
+ *    and can change it. After a change of Message Control, the caller visits
+ *    each vector once, under its lock, with kvm_msix_release_pending(): after
+ *    the last visit, no vector uses the old value.
+ *    An event between the change and the visit of its vector may be sent before
+ *    an event that is still pending: two events, two messages.
+ *  - The guest chooses offset and value. kvm_msix_access_ok() checks an offset
+ *    before anything else uses it.
+ *  - The guest may change a shared table between two reads. Read an entry once,
+ *    and decide and send from that copy. No decision uses the PBA that the
+ *    guest sees, so what the guest stores there does no harm.
  */
 #include "core.h"
 
-/* The mask bit, in the qword that Vector Control is the upper half of. */
+/* The mask bit in qword[1] of an entry, whose upper half is Vector Control. */
 #define CONTROL_MASK_BIT	((u64)PCI_MSIX_ENTRY_CTRL_MASKBIT << 32)
 
 /**
- * kvm_msix_core_init - A function in its state after power-on
- * @core: what to set up: nr is 1 to KVM_MSIX_MAX_VECTORS; shared; table, pba and
- *	pending are zeroed memory, kvm_msix_table_size() and twice
- *	kvm_msix_pba_size() bytes, aligned to 8, a shared table to 16
+ * kvm_msix_core_init - Initialize a function to its power-on state
+ * @core: the function, with these set: nr, 1 to KVM_MSIX_MAX_VECTORS; shared;
+ *	table, kvm_msix_table_size() bytes; pba and pending, kvm_msix_pba_size()
+ *	bytes each. The memory is zeroed and aligned to 8, a shared table to 16.
  *
  * 7.7.2.7: mask bits are set after reset.
+ *
+ * Context: nothing else uses the function yet.
  */
 void kvm_msix_core_init(struct kvm_msix_core *core)
 {
@@ -48,15 +50,15 @@ void kvm_msix_core_init(struct kvm_msix_core *core)
 }
 
 /**
- * kvm_msix_access_ok - May the guest access these bytes of a structure?
- * @size: the structure's size in bytes
+ * kvm_msix_access_ok - Check a guest's access to the table or the PBA
+ * @size: size of the table or the PBA in bytes
  * @offset: first byte
  * @len: number of bytes
  *
- * 6.1.4.2 has software use naturally aligned dwords and qwords only. Aligned
- * bytes and words are let through as well: they harm nothing.
+ * 6.1.4.2 requires software to access naturally aligned dwords and qwords only.
+ * Aligned bytes and words are accepted as well: they do no harm.
  *
- * Return: whether it may.
+ * Return: whether the guest may access these bytes.
  */
 bool kvm_msix_access_ok(u32 size, u32 offset, unsigned int len)
 {
@@ -65,8 +67,8 @@ bool kvm_msix_access_ok(u32 size, u32 offset, unsigned int len)
 	return !(offset & (len - 1)) && len <= size && offset <= size - len;
 }
 
-/* One load of @len bytes, which are aligned and lie within one qword. */
-static u64 load(const void *from, unsigned int len)
+/* Load @len bytes, aligned and within one qword, in one access. */
+static u64 core_load(const void *from, unsigned int len)
 {
 	switch (len) {
 	case 1:
@@ -80,8 +82,8 @@ static u64 load(const void *from, unsigned int len)
 	}
 }
 
-/* One store, likewise: an 8-byte write is one step for every reader. */
-static void store(void *to, unsigned int len, u64 val)
+/* Store @len bytes, aligned, in one access: no reader sees half of a qword. */
+static void core_store(void *to, unsigned int len, u64 val)
 {
 	switch (len) {
 	case 1:
@@ -100,45 +102,43 @@ static void store(void *to, unsigned int len, u64 val)
 }
 
 /**
- * kvm_msix_table_read - The guest reads the table
+ * kvm_msix_table_read - Read from the table for the guest
  * @core: the function
  * @offset: first byte
  * @len: number of bytes; kvm_msix_access_ok() with the table's size
  *
- * Needs no lock: one aligned load.
- *
+ * Context: any. One aligned load needs no lock.
  * Return: the @len bytes.
  */
 u64 kvm_msix_table_read(const struct kvm_msix_core *core, u32 offset,
 			unsigned int len)
 {
 	offset = array_index_nospec(offset, kvm_msix_table_size(core->nr));
-	return load((const u8 *)core->table + offset, len);
+	return core_load((const u8 *)core->table + offset, len);
 }
 
 /**
- * kvm_msix_pba_read - The guest reads the Pending Bit Array
+ * kvm_msix_pba_read - Read from the Pending Bit Array for the guest
  * @core: the function
  * @offset: first byte
  * @len: number of bytes; kvm_msix_access_ok() with the PBA's size
  *
- * Needs no lock: one aligned load.
- *
+ * Context: any. One aligned load needs no lock.
  * Return: the @len bytes.
  */
 u64 kvm_msix_pba_read(const struct kvm_msix_core *core, u32 offset,
 		      unsigned int len)
 {
 	offset = array_index_nospec(offset, kvm_msix_pba_size(core->nr));
-	return load((const u8 *)core->pba + offset, len);
+	return core_load((const u8 *)core->pba + offset, len);
 }
 
 /**
- * kvm_msix_vector_at - The vector whose entry holds a byte of the table
+ * kvm_msix_vector_at - Find the vector whose entry holds a byte of the table
  * @core: the function
  * @offset: the byte, within the table
  *
- * Return: the vector, below @core->nr, also under speculation.
+ * Return: the vector, below @core->nr even under speculation.
  */
 u32 kvm_msix_vector_at(const struct kvm_msix_core *core, u32 offset)
 {
@@ -146,20 +146,20 @@ u32 kvm_msix_vector_at(const struct kvm_msix_core *core, u32 offset)
 }
 
 /**
- * kvm_msix_table_write - The guest writes to the table
+ * kvm_msix_table_write - Write to the table for the guest
  * @core: the function
  * @offset: first byte
  * @len: number of bytes; kvm_msix_access_ok() with the table's size
  * @val: the @len bytes
- * @entry: out: the vector's entry after that
+ * @entry: out: the vector's entry after the write
  *
  * Context: the lock of vector kvm_msix_vector_at(@offset).
- * Return: enum kvm_msix_effect
+ * Return: bits of enum kvm_msix_effect
  *
- * What is written is kept whole, reserved bits too (7.7.2.7 has software
- * preserve them); only the mask bit of Vector Control acts. 6.1.4.2: a message
- * changed while the vector is unmasked may be taken either way; here it holds
- * for every later event.
+ * The entry keeps all bits written, reserved ones too (7.7.2.7 has software
+ * preserve them); only the mask bit of Vector Control has an effect. 6.1.4.2: a
+ * message changed while its vector is unmasked may be sent in its old or its
+ * new form; here every later event sends the new one.
  */
 unsigned int kvm_msix_table_write(struct kvm_msix_core *core, u32 offset,
 				  unsigned int len, u64 val,
@@ -168,12 +168,13 @@ unsigned int kvm_msix_table_write(struct kvm_msix_core *core, u32 offset,
 	u32 v = kvm_msix_vector_at(core, offset);
 	u32 in_entry = offset % PCI_MSIX_ENTRY_SIZE;
 	u32 i = in_entry / 8;
+	u64 old = READ_ONCE(core->table[v].qword[i]);
 	unsigned int effects = 0;
-	u64 changed = READ_ONCE(core->table[v].qword[i]);
+	u64 changed;
 
-	store((u8 *)&core->table[v] + in_entry, len, val);
+	core_store((u8 *)&core->table[v] + in_entry, len, val);
 	*entry = kvm_msix_get_entry(core, v);
-	changed ^= entry->qword[i];
+	changed = old ^ entry->qword[i];
 
 	if (in_entry < PCI_MSIX_ENTRY_DATA) {
 		if (changed)
@@ -188,11 +189,11 @@ unsigned int kvm_msix_table_write(struct kvm_msix_core *core, u32 offset,
 }
 
 /**
- * kvm_msix_latch - An event of a vector that may not send
+ * kvm_msix_latch - Record an event of a vector that may not send
  * @core: the function
  * @v: the vector, below @core->nr
  *
- * 6.1.4.5: while a vector is masked the function must not send its message and
+ * 6.1.4.5: while a vector is masked, the function must not send its message and
  * must set its pending bit.
  *
  * Context: the lock of @v.
@@ -207,7 +208,7 @@ enum kvm_msix_verdict kvm_msix_latch(struct kvm_msix_core *core, u32 v)
 }
 
 /**
- * kvm_msix_release_pending - Let go of a pending message if it may be sent
+ * kvm_msix_release_pending - Clear a pending bit if its message may be sent
  * @core: the function
  * @v: the vector, below @core->nr
  * @entry: a copy of its entry, taken under the lock
@@ -229,11 +230,11 @@ unsigned int kvm_msix_release_pending(struct kvm_msix_core *core, u32 v,
 }
 
 /**
- * kvm_msix_set_control - Software writes Message Control
+ * kvm_msix_set_control - Set Message Control
  * @core: the function
- * @control: the register; KVM_MSIX_CONTROL_BITS are kept
+ * @control: the register's new value, of which KVM_MSIX_CONTROL_BITS are kept
  *
- * The caller then visits each vector with kvm_msix_release_pending().
+ * The caller then calls kvm_msix_release_pending() for each vector.
  *
  * Context: one caller at a time.
  */
@@ -249,7 +250,7 @@ void kvm_msix_set_control(struct kvm_msix_core *core, u16 control)
  * @entry: the entry
  * @pending: the pending bit
  *
- * Context: the lock of @v, and the function disabled: nothing is sent here.
+ * Context: the lock of @v. The function is disabled: no message is sent here.
  */
 void kvm_msix_set_entry(struct kvm_msix_core *core, u32 v,
 			struct kvm_msix_entry entry, bool pending)
@@ -265,7 +266,15 @@ void kvm_msix_set_entry(struct kvm_msix_core *core, u32 v,
 	}
 }
 
-/* An entry after power-on. Context: as kvm_msix_set_entry(). */
+/**
+ * kvm_msix_reset_entry - Set an entry to its power-on state
+ * @core: the function
+ * @v: the vector, below @core->nr
+ *
+ * Clears the vector's pending bit, too.
+ *
+ * Context: as kvm_msix_set_entry().
+ */
 void kvm_msix_reset_entry(struct kvm_msix_core *core, u32 v)
 {
 	static const struct kvm_msix_entry masked = {

@@ -8,10 +8,10 @@
 
 #include "core_types.h"
 
-/* Table Size in Message Control has 11 bits and holds the number less one. */
+/* The 11 bits of Table Size in Message Control hold the number minus one. */
 #define KVM_MSIX_MAX_VECTORS	(PCI_MSIX_FLAGS_QSIZE + 1)
 
-/* The bits of Message Control that act. */
+/* The bits of Message Control that have an effect. */
 #define KVM_MSIX_CONTROL_BITS	(PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL)
 
 /**
@@ -19,7 +19,7 @@
  * @address: Message Address, Message Upper Address
  * @data: Message Data
  * @control: Vector Control
- * @qword: the same in the two steps in which it is read
+ * @qword: the entry as the two qwords in which it is read
  */
 struct kvm_msix_entry {
 	union {
@@ -33,13 +33,13 @@ struct kvm_msix_entry {
 };
 
 /**
- * struct kvm_msix_core - One function
+ * struct kvm_msix_core - The MSI-X state of one function
  * @nr: Number of vectors, 1 to KVM_MSIX_MAX_VECTORS; immutable
- * @control: Message Control, KVM_MSIX_CONTROL_BITS of it; one writer at a time
- * @shared: @table, and maybe @pba, are memory of the guest's: it may write
- *	there at any time; immutable
- * @table: @nr entries; changed by others than the guest under the vector's lock
- * @pba: What the guest reads as its Pending Bit Array: a picture of @pending
+ * @control: Message Control, only KVM_MSIX_CONTROL_BITS; one writer at a time
+ * @shared: @table, and possibly @pba, are mapped: the guest may store to them
+ *	at any time; immutable
+ * @table: @nr entries; changed by all but the guest under the vector's lock
+ * @pba: The Pending Bit Array that the guest reads, a copy of @pending
  * @pending: Pending bits; bit v is changed under the lock of vector v
  */
 struct kvm_msix_core {
@@ -52,12 +52,12 @@ struct kvm_msix_core {
 };
 
 /**
- * enum kvm_msix_effect - What a change of a vector asks of the caller
+ * enum kvm_msix_effect - What the caller has to do after a change of a vector
  * @KVM_MSIX_MASK_CHANGED: The vector's mask bit has changed.
  * @KVM_MSIX_MESSAGE_CHANGED: The vector's address or data has changed.
- * @KVM_MSIX_SEND: The vector was pending and may send; the pending bit is
- *	cleared. The caller sends the message, from the copy of the entry that
- *	this was decided by, before it drops the vector's lock.
+ * @KVM_MSIX_SEND: The vector was pending and may send; its pending bit is now
+ *	clear. Before dropping the vector's lock, the caller sends the message,
+ *	from the copy of the entry that the decision was made on.
  */
 enum kvm_msix_effect {
 	KVM_MSIX_MASK_CHANGED = BIT(0),
@@ -67,9 +67,9 @@ enum kvm_msix_effect {
 
 /**
  * enum kvm_msix_verdict - What becomes of an event
- * @KVM_MSIX_EVENT_SEND: The caller sends the message, likewise.
- * @KVM_MSIX_EVENT_LATCHED: The vector may not send; it is pending now.
- * @KVM_MSIX_EVENT_COALESCED: It was pending already.
+ * @KVM_MSIX_EVENT_SEND: The caller sends the message, as for KVM_MSIX_SEND.
+ * @KVM_MSIX_EVENT_LATCHED: The vector may not send; its pending bit is now set.
+ * @KVM_MSIX_EVENT_COALESCED: The vector's pending bit was already set.
  */
 enum kvm_msix_verdict {
 	KVM_MSIX_EVENT_SEND,
@@ -77,12 +77,23 @@ enum kvm_msix_verdict {
 	KVM_MSIX_EVENT_COALESCED,
 };
 
-/* Bytes that a guest can address. */
+/**
+ * kvm_msix_table_size - Size of the table that the guest can address
+ * @nr: number of vectors, 1 to KVM_MSIX_MAX_VECTORS
+ *
+ * Return: the size in bytes.
+ */
 static inline u32 kvm_msix_table_size(u32 nr)
 {
 	return nr * PCI_MSIX_ENTRY_SIZE;
 }
 
+/**
+ * kvm_msix_pba_size - Size of the PBA that the guest can address
+ * @nr: number of vectors, 1 to KVM_MSIX_MAX_VECTORS
+ *
+ * Return: the size in bytes, a multiple of 8.
+ */
 static inline u32 kvm_msix_pba_size(u32 nr)
 {
 	return (nr + 63) / 64 * 8;
@@ -106,9 +117,14 @@ void kvm_msix_set_entry(struct kvm_msix_core *core, u32 v,
 			struct kvm_msix_entry entry, bool pending);
 void kvm_msix_reset_entry(struct kvm_msix_core *core, u32 v);
 
-/*
- * All 16 bytes as they were at one moment. That is what this instruction is for
- * here: it may also write, but only what is there.
+/**
+ * kvm_msix_snapshot - Load an entry of a shared table
+ * @entry: the entry, aligned to 16 bytes and in writable memory
+ *
+ * CMPXCHG16B may write as well, but never changes memory if both its expected
+ * and its new value are 0.
+ *
+ * Return: all 16 bytes as they were at one moment.
  */
 static inline struct kvm_msix_entry
 kvm_msix_snapshot(struct kvm_msix_entry *entry)
@@ -123,14 +139,14 @@ kvm_msix_snapshot(struct kvm_msix_entry *entry)
 }
 
 /**
- * kvm_msix_get_entry - A copy of an entry
+ * kvm_msix_get_entry - Copy an entry
  * @core: the function
  * @v: the vector, below @core->nr
  *
- * It is whole (nobody's half written message) under the lock of @v, and without
- * it if the table is shared; else each of its two qwords is.
+ * The copy is whole (no half-written message) if taken under the lock of @v, or
+ * if the table is shared. Otherwise, only each of its two qwords is whole.
  *
- * Return: the copy. What is true of it may not be true of the entry any more.
+ * Return: the copy; the entry itself may have changed since.
  */
 static inline struct kvm_msix_entry
 kvm_msix_get_entry(const struct kvm_msix_core *core, u32 v)
@@ -145,18 +161,39 @@ kvm_msix_get_entry(const struct kvm_msix_core *core, u32 v)
 	};
 }
 
-/* 7.7.2.7: the mask bit of a vector's own Vector Control. */
+/**
+ * kvm_msix_masked - Test the mask bit of a vector
+ * @entry: a copy of its entry
+ *
+ * Return: whether the mask bit of Vector Control is set (7.7.2.7); Function
+ * Mask does not matter.
+ */
 static inline bool kvm_msix_masked(const struct kvm_msix_entry *entry)
 {
 	return entry->control & PCI_MSIX_ENTRY_CTRL_MASKBIT;
 }
 
+/**
+ * kvm_msix_pending - Test the pending bit of a vector
+ * @core: the function
+ * @v: the vector, below @core->nr
+ *
+ * Context: any; the bit can change unless the lock of @v is held.
+ * Return: whether the pending bit is set.
+ */
 static inline bool kvm_msix_pending(const struct kvm_msix_core *core, u32 v)
 {
 	return test_bit(v, core->pending);
 }
 
-/* 7.7.2.2, 6.1.4.5: enabled, and masked neither as a whole nor alone. */
+/**
+ * kvm_msix_may_send - Test whether a vector may send its message
+ * @core: the function
+ * @entry: a copy of the vector's entry
+ *
+ * Return: whether MSI-X Enable is set, and Function Mask and the vector's mask
+ * bit are clear (7.7.2.2, 6.1.4.5).
+ */
 static inline bool kvm_msix_may_send(const struct kvm_msix_core *core,
 				     const struct kvm_msix_entry *entry)
 {
@@ -165,17 +202,17 @@ static inline bool kvm_msix_may_send(const struct kvm_msix_core *core,
 }
 
 /**
- * kvm_msix_event - The device wants to send vector @v
+ * kvm_msix_decide_event - Decide what becomes of an event
  * @core: the function
- * @v: the vector, below @core->nr
- * @entry: a copy of its entry, taken under the lock; to send from
+ * @v: the vector, below @core->nr, that the device wants to send
+ * @entry: a copy of its entry, taken under the lock, from which to send
  *
  * Context: the lock of @v.
- * Return: what becomes of it.
+ * Return: what becomes of the event.
  */
 static inline enum kvm_msix_verdict
-kvm_msix_event(struct kvm_msix_core *core, u32 v,
-	       const struct kvm_msix_entry *entry)
+kvm_msix_decide_event(struct kvm_msix_core *core, u32 v,
+		      const struct kvm_msix_entry *entry)
 {
 	if (kvm_msix_may_send(core, entry))
 		return KVM_MSIX_EVENT_SEND;

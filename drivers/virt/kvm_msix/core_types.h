@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * All that core.[ch] needs of its surroundings. In the kernel that is the
- * kernel; the tests in tools/testing/kvm_msix build core.c as it is and bring a
- * header of their own.
+ * The only header that core.[ch] includes from outside: in the kernel, the
+ * kernel's headers. The tests in tools/testing/kvm_msix build core.c unmodified
+ * in user space, with a header of their own.
  */
 #ifndef _KVM_MSIX_CORE_TYPES_H
 #define _KVM_MSIX_CORE_TYPES_H

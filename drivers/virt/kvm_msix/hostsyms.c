@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * KVM's private functions on a kernel that does not export them, found by name
- * when the module loads. A build within a kernel tree links to them and leaves
- * this file out.
+ * KVM's private functions, for kernels that do not export them: found by name
+ * when the module loads. A build in a kernel tree links to the functions and
+ * leaves this file out.
  *
  * Always true here:
- *  - They are called by static_call only. With kernel IBT a function that the
- *    kernel never calls through a pointer has lost its ENDBR at boot; an
- *    indirect call to it is a panic, but only on a CPU that has IBT. A static
- *    call is a direct one.
- *  - Found once, they stay: the module imports kvm_get_kvm(), which pins
- *    kvm.ko for as long as this module is loaded.
+ *  - The functions are called by static_call only. With kernel IBT, a function
+ *    that the kernel never calls through a pointer loses its ENDBR at boot; an
+ *    indirect call to the function panics, but only on a CPU that has IBT. A
+ *    static call is a direct call.
+ *  - Once found, the functions stay where they are: the module imports
+ *    kvm_get_kvm(), which pins kvm.ko for as long as this module is loaded.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -27,16 +27,8 @@
 #error "kvm_msix finds KVM's functions in kvm.ko: this kernel has no CONFIG_KVM=m"
 #endif
 
-#define DEFINE_HOST_CALL(name)	\
-	DEFINE_STATIC_CALL_NULL(kvm_msix_host_##name, name)
-
-DEFINE_HOST_CALL(file_is_kvm);
-DEFINE_HOST_CALL(kvm_io_bus_register_dev);
-DEFINE_HOST_CALL(kvm_io_bus_unregister_dev);
-DEFINE_HOST_CALL(kvm_arch_set_irq_inatomic);
-DEFINE_HOST_CALL(kvm_irq_routing_update);
-DEFINE_HOST_CALL(kvm_set_irq_routing);
-DEFINE_HOST_CALL(kvm_set_msi);
+#define HOST_CALL(name)	DEFINE_STATIC_CALL_NULL(kvm_msix_host_##name, name)
+#include "hostsyms_list.h"
 
 typeof(kvm_set_msi) *kvm_msix_set_msi;
 
@@ -46,11 +38,11 @@ MODULE_PARM_DESC(untested,
 		 "Load into a kernel of a newer series than those that were tested");
 
 /*
- * A kprobe knows the address of any function by its name, disabled it changes
- * nothing. Where the function begins with ENDBR the probe sits behind it;
- * "name+0x4/0x..." says so.
+ * Find a function by name: register_kprobe() stores its address in the kprobe.
+ * A disabled kprobe changes nothing. If the function begins with ENDBR, the
+ * kprobe is placed behind ENDBR, as sprint_symbol() shows: "name+0x4/0x...".
  */
-static void *address_of(const char *name)
+static void *hostsyms_address_of(const char *name)
 {
 	struct kprobe probe = {
 		.symbol_name = name,
@@ -77,10 +69,10 @@ static void *address_of(const char *name)
 	return (void *)(address - offset);
 }
 
-/* Find a function and point its static call there. */
+/* Find a function and set the target of its static call. */
 #define FIND_HOST_CALL(name)						\
 ({									\
-	typeof(name) *found = address_of("kvm:" #name);			\
+	typeof(name) *found = hostsyms_address_of("kvm:" #name);	\
 									\
 	if (found)							\
 		static_call_update(kvm_msix_host_##name, found);	\
@@ -88,31 +80,30 @@ static void *address_of(const char *name)
 })
 
 /**
- * kvm_msix_hostsyms_init - Find everything, before anything is called
+ * kvm_msix_hostsyms_init - Find all functions, before any is called
  *
- * Names are all that can be checked here: that a function still takes the same
- * arguments the compiler knows, that it does the same only a test can tell.
+ * Only names can be checked here. The compiler knows whether a function still
+ * takes the same arguments; only a test can tell whether the function
+ * does the same.
  *
- * Return: 0; after a line in the log: -EOPNOTSUPP in a kernel that nobody has
- * tested, -ENOENT if something is missing.
+ * Context: may sleep.
+ * Return: 0; after a line in the log: -EOPNOTSUPP if this kernel's series was
+ * not tested, -ENOENT if a function is missing.
  */
 int kvm_msix_hostsyms_init(void)
 {
+	bool found = true;
+
 	if (!KVM_MSIX_IS_TESTED && !untested) {
 		pr_err("not tested with Linux %s, only up to %s: get a newer kvm_msix, or try it with untested=1\n",
 		       init_utsname()->release, KVM_MSIX_NEWEST_TESTED);
 		return -EOPNOTSUPP;
 	}
 
-	kvm_msix_set_msi = FIND_HOST_CALL(kvm_set_msi);
-
-	if (!kvm_msix_set_msi ||
-	    !FIND_HOST_CALL(file_is_kvm) ||
-	    !FIND_HOST_CALL(kvm_io_bus_register_dev) ||
-	    !FIND_HOST_CALL(kvm_io_bus_unregister_dev) ||
-	    !FIND_HOST_CALL(kvm_arch_set_irq_inatomic) ||
-	    !FIND_HOST_CALL(kvm_irq_routing_update) ||
-	    !FIND_HOST_CALL(kvm_set_irq_routing))
+#define HOST_CALL(name)	(found = found && FIND_HOST_CALL(name))
+#include "hostsyms_list.h"
+	if (!found)
 		return -ENOENT;
+	kvm_msix_set_msi = static_call_query(kvm_msix_host_kvm_set_msi);
 	return 0;
 }

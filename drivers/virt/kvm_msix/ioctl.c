@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The uapi's rules, kept for every ioctl in one place: size first, what the
- * caller does not know is zero, what the kernel does not know must be. See "General
- * ioctl format" in include/uapi/linux/kvm_msix.h for the errors.
+ * The rules of the uapi, applied to every ioctl in one place: size comes first,
+ * fields that the caller does not know are taken as zero, fields that the
+ * kernel does not know must be zero. For the errors see "General ioctl format"
+ * in include/uapi/linux/kvm_msix.h.
  */
 #include <linux/uaccess.h>
 
 #include "ioctl.h"
 
-static const struct kvm_msix_ioctl *find_op(const struct kvm_msix_ioctl *ops,
-					    size_t nr_ops, unsigned int cmd)
+static const struct kvm_msix_ioctl *
+ioctl_find(const struct kvm_msix_ioctl *ops, size_t nr_ops, unsigned int cmd)
 {
 	size_t i;
 
@@ -20,13 +21,14 @@ static const struct kvm_msix_ioctl *find_op(const struct kvm_msix_ioctl *ops,
 }
 
 /**
- * kvm_msix_run_ioctl - Find an ioctl, take its struct in, run it, give it back
+ * kvm_msix_run_ioctl - Run an ioctl: copy its struct in, then back out
  * @ops: the ioctls of the file
  * @nr_ops: their number
  * @ctx: the file's private data
  * @cmd: the ioctl's number
  * @uarg: user pointer to the struct
  *
+ * Context: may sleep; accesses userspace, so the caller holds no lock.
  * Return: what the ioctl's @run returned, or a negative errno.
  */
 long kvm_msix_run_ioctl(const struct kvm_msix_ioctl *ops, size_t nr_ops,
@@ -38,7 +40,7 @@ long kvm_msix_run_ioctl(const struct kvm_msix_ioctl *ops, size_t nr_ops,
 	u32 size;
 	int ret;
 
-	op = find_op(ops, nr_ops, cmd);
+	op = ioctl_find(ops, nr_ops, cmd);
 	if (!op)
 		return -ENOTTY;
 
@@ -46,7 +48,7 @@ long kvm_msix_run_ioctl(const struct kvm_msix_ioctl *ops, size_t nr_ops,
 		return -EFAULT;
 	if (size < op->min_size)
 		return -EINVAL;
-	/* No struct comes near; do not search a caller's gigabytes for zeroes. */
+	/* No struct is that large: do not scan gigabytes for zeroes. */
 	if (size > PAGE_SIZE)
 		return -E2BIG;
 	ret = copy_struct_from_user(&arg, op->size, ubuf, size);

@@ -7,7 +7,7 @@
 #include <linux/kvm_msix.h>
 #include <linux/types.h>
 
-/* What every ioctl's struct begins with. */
+/* The first fields of every ioctl's struct. */
 struct kvm_msix_arg_header {
 	__u32 size;
 	__u32 flags;
@@ -18,22 +18,23 @@ union kvm_msix_arg {
 	struct kvm_msix_arg_header header;
 	struct kvm_msix_info info;
 	struct kvm_msix_create create;
-	struct kvm_msix_locate locate;
+	struct kvm_msix_addr addr;
 	struct kvm_msix_bind bind;
 	struct kvm_msix_control control;
 	struct kvm_msix_state state;
 	struct kvm_msix_reset reset;
 	struct kvm_msix_gsi_routing gsi_routing;
+	struct kvm_msix_stats_fd stats_fd;
 };
 
 /**
  * struct kvm_msix_ioctl - One ioctl of a file
- * @run: does the work; @ctx is the file's private data, @arg the struct
+ * @run: the handler; @ctx is the file's private data, @arg the struct
  * @cmd: the ioctl's number
  * @min_size: size of the struct when it was first published
- * @size: its size now
- * @flags: the flags it takes
- * @out: the struct is copied back after @run succeeded
+ * @size: size of the struct now
+ * @flags: the flags that the ioctl takes
+ * @out: copy the struct back after @run succeeded
  */
 struct kvm_msix_ioctl {
 	int (*run)(void *ctx, void *arg);
@@ -45,8 +46,9 @@ struct kvm_msix_ioctl {
 };
 
 /*
- * @last is the last field of the struct's first published form. The struct fits
- * into the union, and begins as kvm_msix_run_ioctl() wants, or this does not build.
+ * @_last is the last field of the struct's first published form. The build
+ * fails unless the struct fits into union kvm_msix_arg and begins as struct
+ * kvm_msix_arg_header does.
  */
 #define KVM_MSIX_IOCTL(_cmd, _run, _struct, _last, ...)			\
 	{								\

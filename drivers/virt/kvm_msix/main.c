@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * /dev/kvm_msix: discovery and creation; the module's beginning and end.
+ * /dev/kvm_msix: discovery and creation; the module's init and exit.
  *
- * The module cannot go while a device fd is open (file_operations.owner), so
- * at its end there is no device, and no VM that it has a hold on.
+ * An open device fd pins the module (file_operations.owner). At exit there is
+ * no device left, and no reference on a VM.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -11,7 +11,6 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 
-#include "compat/posting.h"
 #include "hostsyms.h"
 #include "ioctl.h"
 #include "kvm_msix.h"
@@ -19,26 +18,29 @@
 #define CREATE_TRACE_POINTS
 #include "trace.h"
 
-static int run_info(void *ctx, void *arg)
+static int main_run_info(void *ctx, void *arg)
 {
 	struct kvm_msix_info *info = arg;
 
 	info->capabilities = KVM_MSIX_CAP_LAZY | KVM_MSIX_CAP_EXT_DEST_ID |
-			     KVM_MSIX_CAP_GSI;
+			     KVM_MSIX_CAP_GSI | KVM_MSIX_CAP_STATS |
+			     KVM_MSIX_CAP_BIND_ADD;
 	if (kvm_msix_can_mmap())
 		info->capabilities |= KVM_MSIX_CAP_MMAP;
 	if (kvm_msix_host_posts())
 		info->capabilities |= KVM_MSIX_CAP_HOST_POSTS;
+	if (kvm_msix_can_post())
+		info->capabilities |= KVM_MSIX_CAP_POSTED;
 	info->max_vectors = KVM_MSIX_MAX_VECTORS;
 	info->max_gsi = KVM_MAX_IRQ_ROUTES - 1;
 	return 0;
 }
 
 static const struct kvm_msix_ioctl main_ioctls[] = {
-	KVM_MSIX_IOCTL(KVM_MSIX_INFO, run_info, struct kvm_msix_info, max_gsi,
-		       .out = true),
+	KVM_MSIX_IOCTL(KVM_MSIX_INFO, main_run_info, struct kvm_msix_info,
+		       max_gsi, .out = true),
 	KVM_MSIX_IOCTL(KVM_MSIX_CREATE, kvm_msix_device_create,
-		       struct kvm_msix_create, unmask_eventfd,
+		       struct kvm_msix_create, __reserved,
 		       .flags = KVM_MSIX_CREATE_LAZY |
 				KVM_MSIX_CREATE_EXT_DEST_ID |
 				KVM_MSIX_CREATE_MMAP |
@@ -58,7 +60,7 @@ static const struct file_operations main_fops = {
 	.llseek = noop_llseek,
 };
 
-/* No mode: root's alone, as /dev/kvm is, until udev gives both to their group. */
+/* No .mode: root only, as /dev/kvm is, until udev gives both to their group. */
 static struct miscdevice main_device = {
 	.minor = MISC_DYNAMIC_MINOR,
 	.name = "kvm_msix",

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The device fd's mapping: the pages that table and PBA are on, for the VMM to
- * give the guest as memory. They are the device's own storage, which lives as
- * long as its file, and a VMA holds the file.
+ * The device fd's mapping: the pages of table and PBA, which the VMM can give
+ * the guest as memory. The pages are the device's own storage. The device lives
+ * as long as its file, and each VMA holds a reference to the file.
  *
- * The pages are write-protected on demand (see watch.c), everywhere at once:
- * that takes an inode of the device's own, whose address space has the device's
- * mappings and no others. Anonymous inodes are one and the same.
+ * The pages are write-protected on demand (see watch.c), in all mappings at
+ * once. That takes an inode for each device, whose address space has the
+ * device's mappings and no others; anon_inode_getfile() gives all files the
+ * same inode.
  */
+#include <linux/cpufeature.h>
 #include <linux/fs.h>
 #include <linux/fs_context.h>
 #include <linux/mm.h>
@@ -16,7 +18,6 @@
 #include <linux/pagemap.h>
 #include <linux/pseudo_fs.h>
 #include <linux/vmalloc.h>
-#include <asm/cpufeature.h>
 
 #include "kvm_msix.h"
 
@@ -38,9 +39,10 @@ static struct file_system_type map_fs_type = {
 };
 
 /**
- * kvm_msix_can_mmap - May a function be made with a mapping?
+ * kvm_msix_can_mmap - Can functions be created with a mapping?
  *
- * Return: whether this machine has what it takes: see kvm_msix_snapshot().
+ * Context: any.
+ * Return: true if the CPU has CMPXCHG16B, for kvm_msix_snapshot().
  */
 bool kvm_msix_can_mmap(void)
 {
@@ -48,10 +50,11 @@ bool kvm_msix_can_mmap(void)
 }
 
 /**
- * kvm_msix_map_init - Make the inode that the device's mappings belong to
+ * kvm_msix_map_init - Create the inode that the device's mappings belong to
  * @dev: the device, which can be mapped
  *
- * Return: 0 or a negative errno.
+ * Context: may sleep.
+ * Return: 0; -ENOMEM; -EMFILE: the kernel has no more anonymous devices.
  */
 int kvm_msix_map_init(struct kvm_msix_device *dev)
 {
@@ -70,7 +73,12 @@ int kvm_msix_map_init(struct kvm_msix_device *dev)
 	return 0;
 }
 
-/* No mapping is left. */
+/**
+ * kvm_msix_map_end - Undo kvm_msix_map_init()
+ * @dev: the device; no mapping is left
+ *
+ * Context: may sleep.
+ */
 void kvm_msix_map_end(struct kvm_msix_device *dev)
 {
 	iput(dev->inode);
@@ -83,12 +91,13 @@ static struct page *map_page(const struct kvm_msix_device *dev, u32 i)
 }
 
 /**
- * kvm_msix_map_protect - Have the next store to each page of the table fault
+ * kvm_msix_map_protect - Make the next store to each page of the table fault
  * @dev: the device
  *
- * A fault that has passed map_page_mkwrite() holds the page's lock until the page
- * is writable, so with all locks held there is no such fault, and none is missed.
- * Page tables of vCPUs follow by KVM's MMU notifier.
+ * A fault that has passed map_page_mkwrite() holds the page's lock until the
+ * page is writable. While this function holds all the locks there is no such
+ * fault, so the unmap misses none. KVM's MMU notifier updates the guest's page
+ * tables.
  *
  * Context: may sleep.
  */
@@ -102,6 +111,24 @@ void kvm_msix_map_protect(struct kvm_msix_device *dev)
 			    dev->table_pages * PAGE_SIZE, 0);
 	for (i = 0; i < dev->table_pages; i++)
 		unlock_page(map_page(dev, i));
+}
+
+/**
+ * kvm_msix_map_pinned - Can a pin allow stores to the table without a fault?
+ * @dev: the device
+ *
+ * Context: any.
+ * Return: true if a page is pinned: a system call, direct I/O for example, may
+ * have pinned the page while it was writable.
+ */
+bool kvm_msix_map_pinned(const struct kvm_msix_device *dev)
+{
+	u32 i;
+
+	for (i = 0; i < dev->table_pages; i++)
+		if (folio_maybe_dma_pinned(page_folio(map_page(dev, i))))
+			return true;
+	return false;
 }
 
 static struct kvm_msix_device *map_device(const struct vm_area_struct *vma)
@@ -130,14 +157,16 @@ static vm_fault_t map_fault(struct vm_fault *vmf)
 	return 0;
 }
 
-/* Pages of the PBA alone are writable for good: nobody acts on what is there. */
+/* Pages with only the PBA stay writable: no decision uses their contents. */
 static vm_fault_t map_page_mkwrite(struct vm_fault *vmf)
 {
 	struct kvm_msix_device *dev = map_device(vmf->vma);
 
 	lock_page(vmf->page);
-	if (vmf->pgoff < dev->table_pages)
+	if (vmf->pgoff < dev->table_pages) {
 		kvm_msix_watch_store(dev);
+		kvm_msix_post_stop_all(dev, KVM_MSIX_UNPOSTED_STORE);
+	}
 	return VM_FAULT_LOCKED;
 }
 
@@ -150,10 +179,11 @@ static const struct vm_operations_struct map_ops = {
 
 /**
  * kvm_msix_mmap - mmap() of the device fd
- * @file: the device's
- * @vma: holds @file, and so the device
+ * @file: the device fd's file
+ * @vma: the VMA; holds @file, and so the device
  *
- * Return: 0; -ENODEV: not of a device without KVM_MSIX_CREATE_MMAP; -EINVAL: not
+ * Context: mmap_lock, for writing.
+ * Return: 0; -ENODEV: the device has no KVM_MSIX_CREATE_MMAP; -EINVAL: not
  * MAP_SHARED, or beyond the end; -EBUSY: a vector has a GSI.
  */
 int kvm_msix_mmap(struct file *file, struct vm_area_struct *vma)

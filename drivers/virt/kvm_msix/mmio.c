@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The guest's accesses, by KVM's MMIO bus.
+ * The guest's accesses, through KVM's MMIO bus.
  *
- * Table and PBA each answer in a window of exactly their size, so that other
- * registers on the same page still reach the VMM. A window never moves: LOCATE
- * makes a new one, still mute, beside the old, and lets it speak when the old
- * one has fallen silent. Where the VMM has made table or PBA guest memory, the
- * window is there beneath: it answers when the memory goes.
+ * Table and PBA each answer in a region of exactly their size, so that other
+ * registers on the same page still reach the VMM. A region never moves:
+ * SET_ADDR registers a new region inactive, deactivates and removes the old
+ * region, then activates the new region. Where the VMM has mapped table or PBA
+ * into the guest, the memslot hides the region, which stays registered and
+ * answers once the memslot is deleted.
  *
  * Context of the four access functions: the vCPU's thread in a reader of
- * kvm->srcu (see the lock order in kvm_msix.h). The access lies within the
- * window: KVM's bus looks for nothing else. -EOPNOTSUPP means "not mine": the
- * access goes on to the VMM.
+ * kvm->srcu (see the lock order in kvm_msix.h). KVM's bus calls a function only
+ * for accesses that lie within the region. If the function returns -EOPNOTSUPP,
+ * the access goes on to the VMM.
  */
+#include <linux/kernel.h>
 #include <linux/kvm_msix.h>
 #include <linux/slab.h>
 #include <kvm/iodev.h>
@@ -22,40 +24,46 @@
 #include "trace.h"
 
 /**
- * struct kvm_msix_window - Where table or PBA answers
- * @io: KVM's view
+ * struct kvm_msix_region - The guest physical range where table or PBA answers
+ * @io: the region's device on KVM's bus
  * @dev: the device
  * @gpa: first byte
  * @size: number of bytes
- * @live: answers; changed under dev->lock
+ * @pba: the PBA answers here, not the table
+ * @live: the region answers; changed under dev->lock
  */
-struct kvm_msix_window {
+struct kvm_msix_region {
 	struct kvm_io_device io;
 	struct kvm_msix_device *dev;
 	gpa_t gpa;
 	u32 size;
+	bool pba;
 	bool live;
 };
 
-static struct kvm_msix_window *to_window(struct kvm_io_device *io)
+static struct kvm_msix_region *mmio_to_region(struct kvm_io_device *io)
 {
-	return container_of(io, struct kvm_msix_window, io);
+	return container_of(io, struct kvm_msix_region, io);
 }
 
-/* 6.1.4.2: anything but an aligned access has undefined results. Here: none. */
-static noinline int reject(struct kvm_msix_window *w, bool pba, bool write,
-			   u32 offset, int len)
+/*
+ * 6.1.4.2: misaligned accesses are undefined. Here, they have no effect. @rw is
+ * READ or WRITE.
+ */
+static noinline int mmio_reject(struct kvm_msix_region *region, int rw,
+				u32 offset, int len)
 {
-	this_cpu_inc(w->dev->stats->rejected);
-	trace_kvm_msix_access(w->dev->id, pba, write, offset, len, 0, true);
+	this_cpu_inc(region->dev->stats->rejected);
+	trace_kvm_msix_access(region->dev->id, region->pba, rw, offset, len, 0,
+			      true);
 	return 0;
 }
 
 /*
- * KVM's buffer for an access need not be aligned. These are its commonest
- * lengths spelt out: a copy of variable length is a call.
+ * KVM's buffer for an access may be misaligned. The most common lengths are
+ * spelt out, as a memcpy() of variable length is a function call.
  */
-static __always_inline u64 get_value(const void *val, int len)
+static __always_inline u64 mmio_get_value(const void *val, int len)
 {
 	u64 value = 0;
 
@@ -68,7 +76,7 @@ static __always_inline u64 get_value(const void *val, int len)
 	return value;
 }
 
-static __always_inline void put_value(void *val, int len, u64 value)
+static __always_inline void mmio_put_value(void *val, int len, u64 value)
 {
 	if (len == 4)
 		memcpy(val, &value, 4);
@@ -78,34 +86,48 @@ static __always_inline void put_value(void *val, int len, u64 value)
 		memcpy(val, &value, len);
 }
 
-static int read_table(struct kvm_vcpu *vcpu, struct kvm_io_device *io,
-		      gpa_t addr, int len, void *val)
+static int mmio_reject_read(struct kvm_msix_region *region, u32 offset, int len,
+			    void *val)
 {
-	struct kvm_msix_window *w = to_window(io);
-	struct kvm_msix_device *dev = w->dev;
-	u32 offset = addr - w->gpa;
-	u64 value;
+	memset(val, 0xff, len);
+	return mmio_reject(region, READ, offset, len);
+}
 
-	if (!READ_ONCE(w->live))
-		return -EOPNOTSUPP;
-	if (unlikely(!kvm_msix_access_ok(w->size, offset, len))) {
-		memset(val, 0xff, len);
-		return reject(w, false, false, offset, len);
-	}
-
-	value = kvm_msix_table_read(&dev->core, offset, len);
-	put_value(val, len, value);
-	this_cpu_inc(dev->stats->reads);
-	trace_kvm_msix_access(dev->id, false, false, offset, len, value, false);
+static __always_inline int mmio_answer(struct kvm_msix_region *region,
+				       u32 offset, int len, void *val,
+				       u64 value)
+{
+	mmio_put_value(val, len, value);
+	this_cpu_inc(region->dev->stats->reads);
+	trace_kvm_msix_access(region->dev->id, region->pba, READ, offset, len,
+			      value, false);
 	return 0;
 }
 
-static void note_effects(struct kvm_msix_device *dev, u32 v,
-			 const struct kvm_msix_entry *entry,
-			 unsigned int effects)
+static int mmio_read_table(struct kvm_vcpu *vcpu, struct kvm_io_device *io,
+			   gpa_t addr, int len, void *val)
 {
+	struct kvm_msix_region *region = mmio_to_region(io);
+	u32 offset = addr - region->gpa;
+
+	if (!READ_ONCE(region->live))
+		return -EOPNOTSUPP;
+	if (unlikely(!kvm_msix_access_ok(region->size, offset, len)))
+		return mmio_reject_read(region, offset, len, val);
+
+	return mmio_answer(region, offset, len, val,
+			   kvm_msix_table_read(&region->dev->core, offset, len));
+}
+
+static void mmio_note_effects(struct kvm_msix_vec *vec,
+			      const struct kvm_msix_entry *entry,
+			      unsigned int effects)
+{
+	struct kvm_msix_device *dev = vec->dev;
+	u32 v = vec->index;
+
 	if (effects & KVM_MSIX_MASK_CHANGED) {
-		this_cpu_inc(dev->stats->mask_changes);
+		kvm_msix_count(vec->stats.mask_changes);
 		if (trace_kvm_msix_mask_enabled())
 			trace_kvm_msix_mask(dev->id, v, kvm_msix_masked(entry),
 					    effects & KVM_MSIX_SEND ||
@@ -116,18 +138,18 @@ static void note_effects(struct kvm_msix_device *dev, u32 v,
 				       0);
 }
 
-/* A vector for the VMM to bind, or to speak for: see KVM_MSIX_CREATE_LAZY. */
-static __always_inline bool wants_vmm(struct kvm_msix_device *dev, u32 v)
+/* Does the access exit to the VMM too? See KVM_MSIX_CREATE_LAZY. */
+static __always_inline bool mmio_wants_vmm(struct kvm_msix_device *dev, u32 v)
 {
 	return dev->flags & KVM_MSIX_CREATE_LAZY && !test_bit(v, dev->bound);
 }
 
-static int write_table(struct kvm_vcpu *vcpu, struct kvm_io_device *io,
-		       gpa_t addr, int len, const void *val)
+static int mmio_write_table(struct kvm_vcpu *vcpu, struct kvm_io_device *io,
+			    gpa_t addr, int len, const void *val)
 {
-	struct kvm_msix_window *w = to_window(io);
-	struct kvm_msix_device *dev = w->dev;
-	u32 offset = addr - w->gpa;
+	struct kvm_msix_region *region = mmio_to_region(io);
+	struct kvm_msix_device *dev = region->dev;
+	u32 offset = addr - region->gpa;
 	struct kvm_msix_entry entry;
 	struct kvm_msix_vec *vec;
 	unsigned int effects;
@@ -135,97 +157,99 @@ static int write_table(struct kvm_vcpu *vcpu, struct kvm_io_device *io,
 	u64 value;
 	u32 v;
 
-	if (!READ_ONCE(w->live))
+	if (!READ_ONCE(region->live))
 		return -EOPNOTSUPP;
-	if (unlikely(!kvm_msix_access_ok(w->size, offset, len)))
-		return reject(w, false, true, offset, len);
+	if (unlikely(!kvm_msix_access_ok(region->size, offset, len)))
+		return mmio_reject(region, WRITE, offset, len);
 
-	value = get_value(val, len);
+	value = mmio_get_value(val, len);
 	this_cpu_inc(dev->stats->writes);
-	trace_kvm_msix_access(dev->id, false, true, offset, len, value, false);
+	trace_kvm_msix_access(dev->id, region->pba, WRITE, offset, len, value,
+			      false);
 
 	v = kvm_msix_vector_at(&dev->core, offset);
 	vec = &dev->vecs[v];
 	spin_lock_irq(&vec->lock);
 	effects = kvm_msix_table_write(&dev->core, offset, len, value, &entry);
-	note_effects(dev, v, &entry, effects);
-	to_vmm = effects & KVM_MSIX_MASK_CHANGED && wants_vmm(dev, v) &&
+	mmio_note_effects(vec, &entry, effects);
+	if (effects)
+		kvm_msix_post_changed_locked(vec);
+	to_vmm = effects & KVM_MSIX_MASK_CHANGED && mmio_wants_vmm(dev, v) &&
 		 !kvm_msix_masked(&entry);
 	if (effects & KVM_MSIX_SEND)
-		kvm_msix_kick_locked(vec, &entry);
+		kvm_msix_send_pending_locked(vec, &entry);
 	spin_unlock_irq(&vec->lock);
 
 	kvm_msix_settle(vec);
+	if (effects)
+		kvm_msix_post_stop(vec, KVM_MSIX_UNPOSTED_WRITE);
 	if (effects && READ_ONCE(vec->gsi) != KVM_MSIX_NO_GSI)
-		kvm_msix_route_sync(dev, v, 1);
+		kvm_msix_gsi_sync(dev, v, 1);
 	return to_vmm ? -EOPNOTSUPP : 0;
 }
 
-static int read_pba(struct kvm_vcpu *vcpu, struct kvm_io_device *io,
-		    gpa_t addr, int len, void *val)
+static int mmio_read_pba(struct kvm_vcpu *vcpu, struct kvm_io_device *io,
+			 gpa_t addr, int len, void *val)
 {
-	struct kvm_msix_window *w = to_window(io);
-	struct kvm_msix_device *dev = w->dev;
-	u32 offset = addr - w->gpa;
-	u64 value;
+	struct kvm_msix_region *region = mmio_to_region(io);
+	struct kvm_msix_device *dev = region->dev;
+	u32 offset = addr - region->gpa;
 	u32 v, end;
 
-	if (!READ_ONCE(w->live))
+	if (!READ_ONCE(region->live))
 		return -EOPNOTSUPP;
-	if (unlikely(!kvm_msix_access_ok(w->size, offset, len))) {
-		memset(val, 0xff, len);
-		return reject(w, true, false, offset, len);
-	}
+	if (unlikely(!kvm_msix_access_ok(region->size, offset, len)))
+		return mmio_reject_read(region, offset, len, val);
 	if (dev->flags & KVM_MSIX_CREATE_LAZY) {
-		offset = array_index_nospec(offset, w->size);
+		offset = array_index_nospec(offset, region->size);
 		end = min((offset + len) * 8, dev->core.nr);
 		for (v = offset * 8; v < end; v++)
-			if (wants_vmm(dev, v))
+			if (mmio_wants_vmm(dev, v))
 				return -EOPNOTSUPP;
 	}
 
-	value = kvm_msix_pba_read(&dev->core, offset, len);
-	put_value(val, len, value);
-	this_cpu_inc(dev->stats->reads);
-	trace_kvm_msix_access(dev->id, true, false, offset, len, value, false);
-	return 0;
+	return mmio_answer(region, offset, len, val,
+			   kvm_msix_pba_read(&dev->core, offset, len));
 }
 
-/* 7.7.2.9: software must not write to the PBA; if it does, nothing happens. */
-static int write_pba(struct kvm_vcpu *vcpu, struct kvm_io_device *io,
-		     gpa_t addr, int len, const void *val)
+/* 7.7.2.9: software must not write to the PBA. Such a write is ignored. */
+static int mmio_write_pba(struct kvm_vcpu *vcpu, struct kvm_io_device *io,
+			  gpa_t addr, int len, const void *val)
 {
-	struct kvm_msix_window *w = to_window(io);
-	u32 offset = addr - w->gpa;
+	struct kvm_msix_region *region = mmio_to_region(io);
+	u32 offset = addr - region->gpa;
 
-	if (!READ_ONCE(w->live))
+	if (!READ_ONCE(region->live))
 		return -EOPNOTSUPP;
-	if (unlikely(!kvm_msix_access_ok(w->size, offset, len)))
-		return reject(w, true, true, offset, len);
-	this_cpu_inc(w->dev->stats->writes);
-	trace_kvm_msix_access(w->dev->id, true, true, offset, len,
-			      get_value(val, len), false);
+	if (unlikely(!kvm_msix_access_ok(region->size, offset, len)))
+		return mmio_reject(region, WRITE, offset, len);
+	this_cpu_inc(region->dev->stats->writes);
+	trace_kvm_msix_access(region->dev->id, region->pba, WRITE, offset, len,
+			      mmio_get_value(val, len), false);
 	return 0;
 }
 
-/* No destructor: KVM before 6.5 leaves it to who unregisters, later ones not. */
-static const struct kvm_io_device_ops table_ops = {
-	.read = read_table,
-	.write = write_table,
+/*
+ * No .destructor: KVM calls .destructor on unregister only from 6.5 on.
+ * mmio_remove_region() frees the region on all kernels.
+ */
+static const struct kvm_io_device_ops mmio_table_ops = {
+	.read = mmio_read_table,
+	.write = mmio_write_table,
 };
 
-static const struct kvm_io_device_ops pba_ops = {
-	.read = read_pba,
-	.write = write_pba,
+static const struct kvm_io_device_ops mmio_pba_ops = {
+	.read = mmio_read_pba,
+	.write = mmio_write_pba,
 };
 
-static bool overlaps(gpa_t a, u32 a_size, gpa_t b, u32 b_size)
+static bool mmio_overlaps(gpa_t a, u32 a_size, gpa_t b, u32 b_size)
 {
 	return a < b ? b - a < a_size : a - b < b_size;
 }
 
-/* Does something that is not ours answer there? */
-static bool occupied(struct kvm_msix_device *dev, gpa_t gpa, u32 size)
+/* Does anything but this device answer in the range? */
+static bool mmio_occupied(struct kvm_msix_device *dev, gpa_t gpa, u32 size)
 {
 	const struct kvm_io_bus *bus = kvm_get_bus(dev->kvm, KVM_MMIO_BUS);
 	const struct kvm_io_range *range;
@@ -238,147 +262,164 @@ static bool occupied(struct kvm_msix_device *dev, gpa_t gpa, u32 size)
 		if ((dev->table && range->dev == &dev->table->io) ||
 		    (dev->pba && range->dev == &dev->pba->io))
 			continue;
-		/* An ioeventfd of length 0 takes accesses of any length. */
-		if (overlaps(gpa, size, range->addr, max(range->len, 1)))
+		/* An ioeventfd of length 0 matches accesses of any length. */
+		if (mmio_overlaps(gpa, size, range->addr, max(range->len, 1)))
 			return true;
 	}
 	return false;
 }
 
-/* A window that does not answer yet. */
-static struct kvm_msix_window *open_window(struct kvm_msix_device *dev,
-					   gpa_t gpa, u32 size,
-					   const struct kvm_io_device_ops *ops)
+/* Register a region that does not answer yet. */
+static struct kvm_msix_region *
+mmio_add_region(struct kvm_msix_device *dev, gpa_t gpa, u32 size,
+		const struct kvm_io_device_ops *ops)
 {
-	struct kvm_msix_window *w;
+	struct kvm_msix_region *region;
 	int err;
 
-	if (occupied(dev, gpa, size))
+	if (mmio_occupied(dev, gpa, size))
 		return ERR_PTR(-EEXIST);
 
-	w = kzalloc(sizeof(*w), KVM_MSIX_GFP);
-	if (!w)
+	region = kzalloc(sizeof(*region), KVM_MSIX_GFP);
+	if (!region)
 		return ERR_PTR(-ENOMEM);
-	w->dev = dev;
-	w->gpa = gpa;
-	w->size = size;
-	kvm_iodevice_init(&w->io, ops);
+	region->dev = dev;
+	region->gpa = gpa;
+	region->size = size;
+	region->pba = ops == &mmio_pba_ops;
+	kvm_iodevice_init(&region->io, ops);
 	err = host_call(kvm_io_bus_register_dev)(dev->kvm, KVM_MMIO_BUS, gpa,
-						 size, &w->io);
+						 size, &region->io);
 	if (err) {
-		kfree(w);
+		kfree(region);
 		return ERR_PTR(err);
 	}
-	return w;
+	return region;
 }
 
-/* KVM waits for the accesses under way. */
-static void close_window(struct kvm_msix_window *w)
+/* kvm_io_bus_unregister_dev() waits for accesses in progress. */
+static void mmio_remove_region(struct kvm_msix_region *region)
 {
-	host_call(kvm_io_bus_unregister_dev)(w->dev->kvm, KVM_MMIO_BUS, &w->io);
-	kfree(w);
+	host_call(kvm_io_bus_unregister_dev)(region->dev->kvm, KVM_MMIO_BUS,
+					     &region->io);
+	kfree(region);
 }
 
-static void set_live(struct kvm_msix_window *w, bool pba, bool live)
+static void mmio_set_live(struct kvm_msix_region *region, bool live)
 {
-	if (!w || w->live == live)
+	if (!region || region->live == live)
 		return;
-	WRITE_ONCE(w->live, live);
-	trace_kvm_msix_locate(w->dev->id, pba, w->gpa, w->size, live);
+	WRITE_ONCE(region->live, live);
+	trace_kvm_msix_addr(region->dev->id, region->pba, region->gpa,
+			    region->size, live);
 }
 
-/* The old window where it stays, a new one, or none. */
-static struct kvm_msix_window *next_window(struct kvm_msix_device *dev,
-					   struct kvm_msix_window *old,
-					   bool present, gpa_t gpa, u32 size,
-					   const struct kvm_io_device_ops *ops)
+/*
+ * Return: the old region if its address stays, else a new region, which does
+ * not answer yet, or ERR_PTR; NULL if table or PBA is to answer nowhere.
+ */
+static struct kvm_msix_region *
+mmio_next_region(struct kvm_msix_device *dev, struct kvm_msix_region *old,
+		 bool present, gpa_t gpa, u32 size,
+		 const struct kvm_io_device_ops *ops)
 {
 	if (!present)
 		return NULL;
 	if (old && old->gpa == gpa)
 		return old;
-	return open_window(dev, gpa, size, ops);
+	return mmio_add_region(dev, gpa, size, ops);
 }
 
-/* All that can fail comes first; then the old windows go and the new speak. */
-static int replace_windows(struct kvm_msix_device *dev,
-			   const struct kvm_msix_locate *where)
+/*
+ * Do all that can fail first. Then deactivate and remove the old regions, and
+ * activate the new regions.
+ */
+static int mmio_replace_regions(struct kvm_msix_device *dev,
+				const struct kvm_msix_addr *addr)
 {
-	struct kvm_msix_window *old_table = dev->table, *old_pba = dev->pba;
-	struct kvm_msix_window *table, *pba;
+	struct kvm_msix_region *old_table = dev->table, *old_pba = dev->pba;
+	struct kvm_msix_region *table, *pba;
 
-	table = next_window(dev, old_table,
-			    where->flags & KVM_MSIX_LOCATE_TABLE,
-			    where->table_gpa, kvm_msix_table_size(dev->core.nr),
-			    &table_ops);
+	table = mmio_next_region(dev, old_table,
+				 addr->flags & KVM_MSIX_ADDR_TABLE,
+				 addr->table_gpa,
+				 kvm_msix_table_size(dev->core.nr),
+				 &mmio_table_ops);
 	if (IS_ERR(table))
 		return PTR_ERR(table);
-	pba = next_window(dev, old_pba, where->flags & KVM_MSIX_LOCATE_PBA,
-			  where->pba_gpa, kvm_msix_pba_size(dev->core.nr),
-			  &pba_ops);
+	pba = mmio_next_region(dev, old_pba, addr->flags & KVM_MSIX_ADDR_PBA,
+			       addr->pba_gpa, kvm_msix_pba_size(dev->core.nr),
+			       &mmio_pba_ops);
 	if (IS_ERR(pba)) {
 		if (table && table != old_table)
-			close_window(table);
+			mmio_remove_region(table);
 		return PTR_ERR(pba);
 	}
 
 	if (old_table != table)
-		set_live(old_table, false, false);
+		mmio_set_live(old_table, false);
 	if (old_pba != pba)
-		set_live(old_pba, true, false);
+		mmio_set_live(old_pba, false);
 	if (old_table && old_table != table)
-		close_window(old_table);
+		mmio_remove_region(old_table);
 	if (old_pba && old_pba != pba)
-		close_window(old_pba);
-	set_live(table, false, true);
-	set_live(pba, true, true);
+		mmio_remove_region(old_pba);
+	mmio_set_live(table, true);
+	mmio_set_live(pba, true);
 	dev->table = table;
 	dev->pba = pba;
 	return 0;
 }
 
-static bool range_ok(gpa_t gpa, u32 size)
+static bool mmio_range_ok(gpa_t gpa, u32 size)
 {
 	return IS_ALIGNED(gpa, 8) && gpa <= U64_MAX - size;
 }
 
 /**
- * kvm_msix_locate - Say where table and PBA answer
+ * kvm_msix_set_addr - Set the addresses where table and PBA answer
  * @dev: the device
- * @where: the ioctl's argument, flags checked
+ * @addr: the ioctl's argument, flags checked
  *
  * Context: dev->lock; waits for kvm->srcu.
- * Return: 0 or what struct kvm_msix_locate documents.
+ * Return: 0 or an errno that struct kvm_msix_addr documents.
  */
-int kvm_msix_locate(struct kvm_msix_device *dev,
-		    const struct kvm_msix_locate *where)
+int kvm_msix_set_addr(struct kvm_msix_device *dev,
+		      const struct kvm_msix_addr *addr)
 {
-	bool table = where->flags & KVM_MSIX_LOCATE_TABLE;
-	bool pba = where->flags & KVM_MSIX_LOCATE_PBA;
+	bool table = addr->flags & KVM_MSIX_ADDR_TABLE;
+	bool pba = addr->flags & KVM_MSIX_ADDR_PBA;
 	u32 table_size = kvm_msix_table_size(dev->core.nr);
 	u32 pba_size = kvm_msix_pba_size(dev->core.nr);
 	int err;
 
 	lockdep_assert_held(&dev->lock);
 
-	if ((!table && where->table_gpa) || (!pba && where->pba_gpa) ||
-	    !range_ok(where->table_gpa, table_size) ||
-	    !range_ok(where->pba_gpa, pba_size))
+	if ((!table && addr->table_gpa) || (!pba && addr->pba_gpa) ||
+	    !mmio_range_ok(addr->table_gpa, table_size) ||
+	    !mmio_range_ok(addr->pba_gpa, pba_size))
 		return -EINVAL;
-	if (table && pba && overlaps(where->table_gpa, table_size,
-				     where->pba_gpa, pba_size))
+	if (table && pba && mmio_overlaps(addr->table_gpa, table_size,
+					  addr->pba_gpa, pba_size))
 		return -EINVAL;
 
 	mutex_lock(&dev->kvm->slots_lock);
-	err = replace_windows(dev, where);
+	err = mmio_replace_regions(dev, addr);
 	mutex_unlock(&dev->kvm->slots_lock);
 	return err;
 }
 
-/* Cannot fail: opens no window. Context: as kvm_msix_locate(). */
-void kvm_msix_locate_nowhere(struct kvm_msix_device *dev)
+/**
+ * kvm_msix_clear_addr - Have table and PBA answer nowhere
+ * @dev: the device
+ *
+ * Cannot fail, as no region is added.
+ *
+ * Context: as kvm_msix_set_addr().
+ */
+void kvm_msix_clear_addr(struct kvm_msix_device *dev)
 {
-	static const struct kvm_msix_locate nowhere;
+	static const struct kvm_msix_addr nowhere;
 
-	kvm_msix_locate(dev, &nowhere);
+	kvm_msix_set_addr(dev, &nowhere);
 }

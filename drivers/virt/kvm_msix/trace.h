@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Tracepoints; described for users in Documentation/virt/kvm_msix.rst. The
- * field "dev" is the device's number, as in debugfs.
+ * field "dev" is the device's number in debugfs.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM kvm_msix
@@ -11,7 +11,7 @@
 
 #include <linux/tracepoint.h>
 
-/* The guest reads or writes; value is 0 where the access is rejected. */
+/* The guest reads or writes table or PBA; value is 0 if rejected. */
 TRACE_EVENT(kvm_msix_access,
 	TP_PROTO(int dev, bool pba, bool write, u32 offset, u32 len, u64 value,
 		 bool rejected),
@@ -69,7 +69,7 @@ TRACE_EVENT(kvm_msix_mask,
 		  __entry->pending ? " pending" : "")
 );
 
-/* What becomes of the next store to a mapped table: see watch.c. */
+/* The watch of a mapped table changes its state: see watch.c. */
 TRACE_EVENT(kvm_msix_watch,
 	TP_PROTO(int dev, u32 state),
 	TP_ARGS(dev, state),
@@ -86,10 +86,37 @@ TRACE_EVENT(kvm_msix_watch,
 
 	TP_printk("dev %d %s", __entry->dev,
 		  __print_symbolic(__entry->state, { 0, "open" },
-				   { 1, "protected" }, { 2, "looking" }))
+				   { 1, "looking" }, { 2, "protected" },
+				   { 3, "sealed" }))
 );
 
-/* The VMM passes on Message Control. */
+/* A vector is posted or remapped: see post.c. */
+TRACE_EVENT(kvm_msix_post,
+	TP_PROTO(int dev, u32 vector, u32 why),
+	TP_ARGS(dev, vector, why),
+
+	TP_STRUCT__entry(
+		__field(int, dev)
+		__field(u32, vector)
+		__field(u32, why)
+	),
+
+	TP_fast_assign(
+		__entry->dev = dev;
+		__entry->vector = vector;
+		__entry->why = why;
+	),
+
+	TP_printk("dev %d vector %u %s", __entry->dev, __entry->vector,
+		  __print_symbolic(__entry->why, { 0, "posted" },
+				   { 1, "remapped: write" },
+				   { 2, "remapped: store" },
+				   { 3, "remapped: control" },
+				   { 4, "remapped: producer" },
+				   { 5, "remapped: refused" }))
+);
+
+/* The VMM sets Message Control, by CONTROL, SET_STATE or RESET. */
 TRACE_EVENT(kvm_msix_control,
 	TP_PROTO(int dev, u32 control),
 	TP_ARGS(dev, control),
@@ -141,8 +168,8 @@ DEFINE_EVENT(kvm_msix_message, kvm_msix_message,
 );
 
 /*
- * A message is sent. result: how many vCPUs took it; 0 if it was coalesced in
- * the local APIC; negative if it was dropped.
+ * A message is sent. result: how many vCPUs took the message; if that is none,
+ * the message was dropped, and result may be negative.
  */
 DEFINE_EVENT(kvm_msix_message, kvm_msix_deliver,
 	TP_PROTO(int dev, u32 vector, u64 address, u32 data, int result),
@@ -167,7 +194,7 @@ TRACE_EVENT(kvm_msix_event,
 	TP_printk("dev %d vector %u", __entry->dev, __entry->vector)
 );
 
-/* An event becomes a pending bit, or meets one. */
+/* An event sets the pending bit, or finds the bit set (coalesced). */
 TRACE_EVENT(kvm_msix_latch,
 	TP_PROTO(int dev, u32 vector, bool coalesced),
 	TP_ARGS(dev, vector, coalesced),
@@ -188,7 +215,7 @@ TRACE_EVENT(kvm_msix_latch,
 		  __entry->coalesced ? " coalesced" : "")
 );
 
-/* The route of a vector's GSI is set, changed or taken away. */
+/* The route of a vector's GSI is set, changed or removed. */
 TRACE_EVENT(kvm_msix_route,
 	TP_PROTO(int dev, u32 vector, int gsi, bool present),
 	TP_ARGS(dev, vector, gsi, present),
@@ -211,8 +238,8 @@ TRACE_EVENT(kvm_msix_route,
 		  __entry->gsi, __entry->present ? "set" : "absent")
 );
 
-/* Table or PBA begins or ceases to answer at an address. */
-TRACE_EVENT(kvm_msix_locate,
+/* Table or PBA starts or stops answering at an address. */
+TRACE_EVENT(kvm_msix_addr,
 	TP_PROTO(int dev, bool pba, u64 gpa, u32 len, bool present),
 	TP_ARGS(dev, pba, gpa, len, present),
 
@@ -238,7 +265,7 @@ TRACE_EVENT(kvm_msix_locate,
 		  __entry->len)
 );
 
-/* A vector is bound; no eventfd and gsi -1: unbound. */
+/* A vector is bound, or unbound: no eventfd, and gsi is -1. */
 TRACE_EVENT(kvm_msix_bind,
 	TP_PROTO(int dev, u32 vector, bool eventfd, int gsi),
 	TP_ARGS(dev, vector, eventfd, gsi),

@@ -1,47 +1,60 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A mapped table: how the module learns of the stores that matter.
+ * A mapped table: how the module notices the stores that matter.
  *
- * A store to a mapped table needs no notice: an entry is read when its vector
- * has an event. There are two exceptions. A pending vector is sent as soon as it
- * is unmasked, and the VMM of a lazy function is told as soon as an unbound
- * vector is unmasked. While a function has such a vector, it awaits a store, and
- * its pages are write-protected: in every process that maps them and, through
- * KVM's MMU notifier, in the guest. The first store faults. ->page_mkwrite()
- * starts a timer and lets the page become writable, the CPU repeats the store,
- * and the timer looks at the entries.
+ * Most stores to a mapped table need no notice: an entry is read when its
+ * vector has an event. There are two exceptions. The message of a pending
+ * vector is sent as soon as the vector is unmasked, and the VMM of a lazy
+ * function is told as soon as an unbound vector is unmasked. While a function
+ * has such a vector, it awaits a store, and its table's pages are
+ * write-protected: in every process that maps them and, through KVM's MMU
+ * notifier, in the guest. The first store faults. ->page_mkwrite() starts a
+ * timer and lets the page become writable, the CPU repeats the store, and the
+ * timer looks at the entries. The pages are write-protected as well while a
+ * vector is posted (post.c): any store may concern that vector, so
+ * ->page_mkwrite() remaps the vector first.
  *
  *	state      pages                       is left for
  *	OPEN       stores go unseen            LOOKING by an event that finds its
  *	                                       vector masked; PROTECTED by the work
  *	                                       if an ioctl has left a store awaited
+ *	                                       or a vector is to be posted
  *	LOOKING    stores go unseen; the timer OPEN if no store is awaited any more;
  *	           looks, ever less often      PROTECTED by the work, after the last
  *	                                       look
- *	PROTECTED  the next store faults       LOOKING by a store
+ *	PROTECTED  the next store faults, but  LOOKING by a store that faults; SEALED
+ *	           for late stores (below)     by the work, once none can be late
+ *	SEALED     the next store faults       LOOKING by a store
  *
- * The timer looks before the pages are protected, too: many a guest unmasks at
- * once, and a look is cheaper than a fault. Nothing leaves PROTECTED when a store
- * is awaited no more: the next store does, by a fault for nothing.
+ * The timer also looks before the pages are protected: many guests unmask soon
+ * after the event, and a look is cheaper than a fault. When no store is awaited
+ * any more, the pages stay protected until the next store, which faults for
+ * nothing.
  *
  * Always true here:
- *  - A store is either announced by ->page_mkwrite() in the state PROTECTED, or
- *    seen by a look that begins after it. These pair up:
+ *  - A store is either announced by ->page_mkwrite() in the state PROTECTED or
+ *    SEALED, or seen by a look that begins after the store. These pair up:
  *
  *	store                       work                       event
  *	  lock the page               state = PROTECTED          set pending
- *	  PROTECTED -> LOOKING,       lock the pages             state PROTECTED:
- *	    start the timer           unmap: what was stored       look again
+ *	  state = LOOKING, start      lock the pages             PROTECTED or SEALED:
+ *	    the timer                 unmap: what was stored       look again
  *	  make the page writable        unseen is visible        else: LOOKING,
  *	  unlock the page             unlock the pages             start the timer
  *	  repeat the store            look
  *
  *    The mm core holds the page's lock from ->page_mkwrite() until the page is
- *    writable. Had a fault read the state before PROTECTED was set, the unmap
- *    comes after it and the page faults again.
- *  - A pending bit is set before watch->lock is taken, and OPEN is set under that
- *    lock after a last check that none is: an event finds the state that it left,
- *    or the check finds the bit.
+ *    writable. If a fault has read the state before PROTECTED was set, the
+ *    unmap comes after that fault, and the page faults again.
+ *  - An event sets the pending bit before it takes watch->lock; the timer sets
+ *    OPEN under watch->lock after a last check that no pending bit is set.
+ *    Either the event finds OPEN, or the check finds the bit.
+ *  - A system call that looked a page up while the page was writable may store
+ *    late, after the page is protected. The work looks once more when such a
+ *    call should have finished, and keeps looking while a page is pinned. Then
+ *    every store must fault, and the state is SEALED: vectors are posted in no
+ *    other state. A page that is pinned for stores later has faulted for the
+ *    pin.
  *  - A look takes one vector's lock at a time.
  */
 #include <linux/eventfd.h>
@@ -56,12 +69,12 @@
 #include "trace.h"
 
 /*
- * When the timer looks, in ns: at first after what a CPU takes to repeat a store.
- * Each further look is twice as far off where a vector is pending, and 16 times
- * where an unbound one is all that is awaited: the device keeps the interrupt of
- * an unbound vector. The last look comes soon after an event, whose vector may
- * stay masked for long, and late after a store, so that a guest which stores all
- * the time does not fault all the time.
+ * Delays of the timer, in ns. The first is the time that a CPU takes to repeat
+ * a store. Each further delay is twice as long if a vector is pending, and 16
+ * times as long if only the unmask of an unbound vector is awaited: the device
+ * keeps the interrupt of an unbound vector. After an event the last look comes
+ * soon, as the vector may stay masked for long; after a store it comes late, so
+ * that a guest which stores all the time does not fault all the time.
  */
 #define WATCH_FIRST_LOOK	(4 * NSEC_PER_USEC)
 #define WATCH_LAST_LOOK_EVENT	(WATCH_FIRST_LOOK << 1)
@@ -69,7 +82,10 @@
 #define WATCH_PENDING_SHIFT	1
 #define WATCH_UNBOUND_SHIFT	4
 
-/* Pending vectors that the timer looks at itself; the work has time for all. */
+/* In jiffies: what a system call takes from looking a page up to its store. */
+#define WATCH_LATE_LOOK		msecs_to_jiffies(20)
+
+/* The timer looks at this many pending vectors at most, the work at all. */
 #define WATCH_TIMER_VECTORS	64
 
 /* The first pending vector from @v on, or the number of vectors. */
@@ -92,7 +108,7 @@ static bool watch_any_pending(const struct kvm_msix_device *dev)
 	return watch_next_pending(dev, 0) < dev->core.nr;
 }
 
-/* Has the function a vector that the VMM wants to hear of? */
+/* Must the VMM be told when an unbound vector is unmasked? */
 static bool watch_any_unbound(const struct kvm_msix_device *dev)
 {
 	return dev->watch.unmask_eventfd &&
@@ -135,10 +151,10 @@ static void watch_start_looking(struct kvm_msix_device *dev, u64 last_look)
 
 static void watch_queue_work(struct kvm_msix_watch *watch)
 {
-	queue_work(system_highpri_wq, &watch->work);
+	mod_delayed_work(system_highpri_wq, &watch->work, 0);
 }
 
-/* Send what a vector has pending, if it may be sent. */
+/* Send the message of a vector that is pending and may send. */
 static void watch_look_at(struct kvm_msix_vec *vec)
 {
 	unsigned long flags;
@@ -148,7 +164,7 @@ static void watch_look_at(struct kvm_msix_vec *vec)
 	spin_unlock_irqrestore(&vec->lock, flags);
 }
 
-/* Tell the VMM of the unbound vectors that are unmasked, of each once. */
+/* Tell the VMM of unbound vectors that are unmasked, once for each unmask. */
 static void watch_look_at_unbound(struct kvm_msix_device *dev)
 {
 	struct kvm_msix_watch *watch = &dev->watch;
@@ -197,7 +213,7 @@ static enum hrtimer_restart watch_timer(struct hrtimer *timer)
 	all = watch_timer_look(dev);
 
 	spin_lock_irqsave(&watch->lock, flags);
-	/* Another event or fault has started the timer anew, or the work protects. */
+	/* An event or a fault has restarted the timer, or the work protects. */
 	if (watch->state != KVM_MSIX_WATCH_LOOKING || hrtimer_is_queued(timer))
 		goto out;
 
@@ -225,33 +241,61 @@ static bool watch_wants_protection(const struct kvm_msix_device *dev)
 {
 	switch (dev->watch.state) {
 	case KVM_MSIX_WATCH_OPEN:
-		return watch_awaits_store(dev);
-	case KVM_MSIX_WATCH_PROTECTED:
-		return false;
+		return dev->watch.wanted || watch_awaits_store(dev);
 	case KVM_MSIX_WATCH_LOOKING:
-		/* The timer has looked for the last time. */
+		/* Yes, after the timer's last look. */
 		return !dev->watch.delay;
+	case KVM_MSIX_WATCH_PROTECTED:
+	case KVM_MSIX_WATCH_SEALED:
+		return false;
 	}
 	return false;
+}
+
+/* Can a store to the protected pages still come without a fault? */
+static bool watch_store_may_be_late(const struct kvm_msix_device *dev)
+{
+	bool late = time_before(jiffies,
+				dev->watch.protected_at + WATCH_LATE_LOOK) ||
+		    kvm_msix_map_pinned(dev);
+
+	/*
+	 * Pairs with the atomic decrement in unpin_user_page(), which comes
+	 * after the store: if the page is not pinned here, the looks in
+	 * watch_work() see the store, and so does post.c, once it finds the
+	 * state SEALED.
+	 */
+	smp_rmb();
+	return late;
 }
 
 static void watch_work(struct work_struct *work)
 {
 	struct kvm_msix_device *dev =
-		container_of(work, struct kvm_msix_device, watch.work);
+		container_of(work, struct kvm_msix_device, watch.work.work);
 	struct kvm_msix_watch *watch = &dev->watch;
-	bool protect;
+	bool protect, late;
 	u32 v;
 
 	spin_lock_irq(&watch->lock);
 	protect = watch_wants_protection(dev);
+	watch->wanted = false;
 	if (protect)
 		watch_set_state(dev, KVM_MSIX_WATCH_PROTECTED);
 	spin_unlock_irq(&watch->lock);
 
 	if (protect) {
-		this_cpu_inc(dev->stats->protected);
 		kvm_msix_map_protect(dev);
+		this_cpu_inc(dev->stats->protected);
+		watch->protected_at = jiffies;
+	}
+	late = watch_store_may_be_late(dev);
+	if (!late) {
+		spin_lock_irq(&watch->lock);
+		/* If a store came meanwhile, the state is LOOKING. */
+		if (watch->state == KVM_MSIX_WATCH_PROTECTED)
+			watch_set_state(dev, KVM_MSIX_WATCH_SEALED);
+		spin_unlock_irq(&watch->lock);
 	}
 	for (v = watch_next_pending(dev, 0); v < dev->core.nr;
 	     v = watch_next_pending(dev, v + 1)) {
@@ -260,17 +304,20 @@ static void watch_work(struct work_struct *work)
 		cond_resched();
 	}
 	watch_look_at_unbound(dev);
+	if (late && watch_awaits_store(dev))
+		queue_delayed_work(system_highpri_wq, &watch->work,
+				   WATCH_LATE_LOOK);
 }
 
 /**
- * kvm_msix_watch_latched - A vector has become pending
- * @vec: the vector
+ * kvm_msix_watch_pending_locked - Await the unmask of a pending vector
+ * @vec: the vector, which has just become pending
  *
  * Context: @vec->lock, irqs off.
- * Return: whether the caller has to look at the entry again: the guest may have
+ * Return: true if the caller must look at the entry again: the guest may have
  * unmasked the vector, unseen, before the pages were protected.
  */
-bool kvm_msix_watch_latched(struct kvm_msix_vec *vec)
+bool kvm_msix_watch_pending_locked(struct kvm_msix_vec *vec)
 {
 	struct kvm_msix_watch *watch = &vec->dev->watch;
 	bool protected;
@@ -280,7 +327,8 @@ bool kvm_msix_watch_latched(struct kvm_msix_vec *vec)
 	if (!vec->dev->table_pages)
 		return false;
 	spin_lock(&watch->lock);
-	protected = watch->state == KVM_MSIX_WATCH_PROTECTED;
+	protected = watch->state == KVM_MSIX_WATCH_PROTECTED ||
+		    watch->state == KVM_MSIX_WATCH_SEALED;
 	if (!protected)
 		watch_start_looking(vec->dev, WATCH_LAST_LOOK_EVENT);
 	spin_unlock(&watch->lock);
@@ -288,10 +336,10 @@ bool kvm_msix_watch_latched(struct kvm_msix_vec *vec)
 }
 
 /**
- * kvm_msix_watch_store - A store to a page of the table is about to be made
+ * kvm_msix_watch_store - Announce a store to a page of the table
  * @dev: the device
  *
- * Each page of the table faults once while LOOKING, and has the timer begin anew.
+ * While LOOKING, each page of the table faults once and restarts the timer.
  *
  * Context: the page's lock, which is held until the page is writable.
  */
@@ -308,10 +356,39 @@ void kvm_msix_watch_store(struct kvm_msix_device *dev)
 }
 
 /**
+ * kvm_msix_watch_announces - Is every store announced before it is made?
+ * @dev: the device, which can be mapped
+ *
+ * Context: post->lock, which map_page_mkwrite() takes after announcing a store.
+ * Return: 0 if so; -EAGAIN: not yet, but soon if no store comes; -EBUSY: a
+ * store has just come, or a pinned page lets stores come without a fault.
+ */
+int kvm_msix_watch_announces(struct kvm_msix_device *dev)
+{
+	struct kvm_msix_watch *watch = &dev->watch;
+	int err = -EAGAIN;
+
+	spin_lock_irq(&watch->lock);
+	if (watch->state == KVM_MSIX_WATCH_SEALED) {
+		err = 0;
+	} else if (watch->state == KVM_MSIX_WATCH_LOOKING ||
+		   kvm_msix_map_pinned(dev)) {
+		err = -EBUSY;
+	} else {
+		watch->wanted = true;
+		/* If a late look is queued, the work keeps its time. */
+		queue_delayed_work(system_highpri_wq, &watch->work, 0);
+	}
+	spin_unlock_irq(&watch->lock);
+	return err;
+}
+
+/**
  * kvm_msix_watch_update - Look at all entries, and await a store if need be
  * @dev: the device
  *
- * After each ioctl that may have changed what the function awaits.
+ * Called after each ioctl that may have changed which stores the function
+ * awaits.
  *
  * Context: dev->lock.
  */
@@ -324,8 +401,8 @@ void kvm_msix_watch_update(struct kvm_msix_device *dev)
 }
 
 /**
- * kvm_msix_watch_forget - The VMM is to be told of a vector again
- * @vec: the vector: its next unmask is another one than the VMM was told of
+ * kvm_msix_watch_forget - Have the VMM told of a vector's next unmask
+ * @vec: the vector; the VMM was told of earlier unmasks only
  *
  * Context: any.
  */
@@ -336,11 +413,12 @@ void kvm_msix_watch_forget(struct kvm_msix_vec *vec)
 }
 
 /**
- * kvm_msix_watch_unbind - The VMM is about to unbind a vector
+ * kvm_msix_watch_unbind - Do not tell the VMM of a vector that it unbinds
  * @vec: the vector
  *
- * A VMM that unbinds an unmasked vector knows it: perhaps the host has no
- * interrupt for it. Were it told, it would try again, for ever.
+ * A VMM that unbinds an unmasked vector knows that the vector is unmasked:
+ * perhaps the host has no interrupt for the vector. If told of the vector, the
+ * VMM would try again, for ever.
  *
  * Context: dev->lock.
  */
@@ -357,9 +435,10 @@ void kvm_msix_watch_unbind(struct kvm_msix_vec *vec)
 /**
  * kvm_msix_watch_init - Set up the watch of a device that can be mapped
  * @dev: the device
- * @unmask_eventfd: to tell the VMM of unbound vectors by, or NULL; if this
- *	succeeds, the watch owns the reference
+ * @unmask_eventfd: tells the VMM of unbound vectors, or NULL; on success the
+ *	watch owns the reference
  *
+ * Context: may sleep.
  * Return: 0 or -ENOMEM.
  */
 int kvm_msix_watch_init(struct kvm_msix_device *dev,
@@ -374,7 +453,8 @@ int kvm_msix_watch_init(struct kvm_msix_device *dev,
 	}
 	watch->unmask_eventfd = unmask_eventfd;
 	spin_lock_init(&watch->lock);
-	INIT_WORK(&watch->work, watch_work);
+	INIT_DELAYED_WORK(&watch->work, watch_work);
+	watch->protected_at = jiffies - WATCH_LATE_LOOK;
 	kvm_msix_hrtimer_setup(&watch->timer, watch_timer, CLOCK_MONOTONIC,
 			       HRTIMER_MODE_REL_SOFT);
 	return 0;
@@ -382,16 +462,19 @@ int kvm_msix_watch_init(struct kvm_msix_device *dev,
 
 /**
  * kvm_msix_watch_end - Stop the watch for good
- * @dev: the device; no event and no mapping is left
+ * @dev: the device, reset; no event and no mapping is left
  *
- * The timer may queue the work, never the other way round.
+ * The timer may queue the work. The work and the device's settle_work start the
+ * timer only for a pending vector, and after the reset no vector is pending.
+ *
+ * Context: may sleep; waits for the timer and the work.
  */
 void kvm_msix_watch_end(struct kvm_msix_device *dev)
 {
 	struct kvm_msix_watch *watch = &dev->watch;
 
 	hrtimer_cancel(&watch->timer);
-	cancel_work_sync(&watch->work);
+	cancel_delayed_work_sync(&watch->work);
 	bitmap_free(watch->told);
 	if (watch->unmask_eventfd)
 		eventfd_ctx_put(watch->unmask_eventfd);

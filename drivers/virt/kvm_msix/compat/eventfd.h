@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* eventfd_signal() lost its count, which was 1 everywhere. */
+/* Linux removed eventfd_signal()'s count, for which every caller passed 1. */
 #ifndef _KVM_MSIX_COMPAT_EVENTFD_H
 #define _KVM_MSIX_COMPAT_EVENTFD_H
 
 #include <linux/eventfd.h>
 
+/**
+ * kvm_msix_eventfd_signal - Signal an eventfd
+ * @ctx: the eventfd
+ *
+ * Context: any, but for the wake callback of an eventfd, where the signal is
+ * dropped with a warning.
+ */
 static inline void kvm_msix_eventfd_signal(struct eventfd_ctx *ctx)
 {
 #ifdef KVM_MSIX_EVENTFD_SIGNAL_COUNT

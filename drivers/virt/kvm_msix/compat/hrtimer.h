@@ -1,10 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* hrtimer_setup() took the place of hrtimer_init() and a store to .function. */
+/* hrtimer_setup() replaces hrtimer_init() and a store to .function. */
 #ifndef _KVM_MSIX_COMPAT_HRTIMER_H
 #define _KVM_MSIX_COMPAT_HRTIMER_H
 
 #include <linux/hrtimer.h>
 
+/**
+ * kvm_msix_hrtimer_setup - Set up a timer, not started
+ * @timer: the timer
+ * @function: called when the timer expires
+ * @clock: the clock
+ * @mode: the mode, which each start of the timer has to repeat
+ *
+ * Context: any.
+ */
 static inline void
 kvm_msix_hrtimer_setup(struct hrtimer *timer,
 		       enum hrtimer_restart (*function)(struct hrtimer *),
