@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * One mistake of each kind that a debug kernel is there to find, made when the
- * module is loaded with what=NAME. A detector that does not bite is broken.
+ * One mistake of each kind that a debug kernel or a CPU should find, made when
+ * the module is loaded with what=NAME. If a mistake is not found, its detector
+ * is broken.
  *
- * What is wrong with the code is what it is for.
+ * The bugs in this file are deliberate.
  */
 #include <linux/delay.h>
 #include <linux/kernel.h>
+#include <linux/kprobes.h>
 #include <linux/kthread.h>
+#include <linux/kvm_host.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/rcupdate.h>
@@ -20,7 +23,7 @@ static char *what = "";
 module_param(what, charp, 0);
 MODULE_PARM_DESC(what, "the mistake to make");
 
-/* What the compiler must not see through. */
+/* The compiler must not know the value. */
 static unsigned long zero;
 
 static void use_after_free(void)
@@ -55,7 +58,7 @@ static void out_of_bounds(void)
 {
 	static u32 four[4];
 
-	/* The address of one element more could be taken. */
+	/* Not index 4: a pointer to the end of an array is valid. */
 	WRITE_ONCE(four[READ_ONCE(zero) + 5], 1);
 }
 
@@ -159,7 +162,7 @@ static void hang(void)
 		ssleep(25);
 }
 
-/* Two threads, one of which marks its accesses: still a race. */
+/* If only one of two threads marks its accesses, they race all the same. */
 static unsigned long shared;
 
 static noinline void write_plain(void)
@@ -190,6 +193,30 @@ static void unmarked_access(void)
 	ssleep(1);
 }
 
+/*
+ * kvm_msix, too, finds kvm_arch_set_irq_inatomic() by name. KVM never calls the
+ * function through a pointer, so the kernel has overwritten its ENDBR: with IBT
+ * an indirect call of the function is a panic. Without IBT the call returns, as
+ * no route is of this type.
+ */
+static void sealed_call(void)
+{
+	struct kprobe probe = {
+		.symbol_name = "kvm:kvm_arch_set_irq_inatomic",
+		.flags = KPROBE_FLAG_DISABLED,
+	};
+	struct kvm_kernel_irq_routing_entry entry = { .type = ~0 };
+	typeof(kvm_arch_set_irq_inatomic) *call;
+
+	if (register_kprobe(&probe))
+		return;
+	/* The function's start; the probe's address is behind the ENDBR. */
+	call = (void *)((unsigned long)probe.addr & ~15ul);
+	unregister_kprobe(&probe);
+	OPTIMIZER_HIDE_VAR(call);
+	pr_info("%pS says %d\n", call, call(&entry, NULL, 0, 1, false));
+}
+
 static const struct {
 	const char *name;
 	void (*make)(void);
@@ -208,6 +235,7 @@ static const struct {
 	{ "lockup", lockup },
 	{ "hang", hang },
 	{ "data-race", unmarked_access },
+	{ "sealed-call", sealed_call },
 };
 
 static int __init bait_init(void)

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Hold who runs through a function, at any of its instructions: function=NAME,
- * or MODULE:NAME. What another CPU can only see between two of them, it then has
- * the time to see, wherever it is and whatever the compiler made of it.
+ * Hold each CPU that runs a function, at any of the function's instructions:
+ * function=NAME, or MODULE:NAME. If a state lasts only from one instruction to
+ * the next, other CPUs then have the time to see it, whatever the compiler made
+ * of the function.
  *
- * Of all instructions run, every @seldom-th is held, for @us microseconds. With
- * a prime number there that is a different one in each run through a loop.
- * Interrupts are off meanwhile, as is the way of kprobes.
+ * Of all instructions that run, every @seldom-th is held, for @us microseconds.
+ * If @seldom is prime, each run through a loop is held at another instruction.
+ * Interrupts are off meanwhile, as always in a kprobe's handler.
  */
 #include <linux/atomic.h>
 #include <linux/delay.h>
@@ -56,7 +57,7 @@ static int probe_at(unsigned int offset)
 	return register_kprobe(probe);
 }
 
-/* In bytes; kallsyms does not tell a module more than this. 0: no such function. */
+/* In bytes; 0: no such function. A module gets the size only from a text. */
 static unsigned int size_of_function(void)
 {
 	struct kprobe first = { .symbol_name = function };
@@ -92,7 +93,7 @@ static int __init slow_init(void)
 	probes = kvcalloc(size, sizeof(*probes), GFP_KERNEL);
 	if (!probes)
 		return -ENOMEM;
-	/* In the middle of an instruction, and where code is patched, there can be none. */
+	/* Probes inside an instruction, and where code is patched, are refused. */
 	for (i = 0; i < size; i++) {
 		if (probe_at(i))
 			probes[i].pre_handler = NULL;
