@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The part of the core's caller: see caller.h. */
+/* The core's caller: see caller.h. */
 #include "caller.h"
 
 /*
- * The storage ends where the structure ends, so that the address sanitizer sees
- * a byte too many, and is aligned to 8 and no more than the offset makes it.
+ * The storage ends where the structure ends, so that the address sanitizer catches
+ * an access beyond. The structure is aligned to 8 bytes, not more unless @offset is.
  */
 static void *storage_new(struct caller *c, unsigned int i, size_t offset,
 			 size_t size)
@@ -20,8 +20,8 @@ static void *storage_new(struct caller *c, unsigned int i, size_t offset,
 bool caller_shares;
 
 /*
- * A function with its table at @offset of its storage, a multiple of 8, or where
- * the next multiple of 16 is if it is shared.
+ * A function whose table is at @offset, a multiple of 8, of the table's storage, or,
+ * if the table is shared, at the next multiple of 16.
  */
 struct caller *caller_new_at(u32 nr, size_t offset)
 {
@@ -29,7 +29,7 @@ struct caller *caller_new_at(u32 nr, size_t offset)
 
 	if (!c)
 		abort();
-	/* What init does not set shall be seen. */
+	/* Show fields that init forgets. */
 	memset(&c->core, 0xa5, sizeof(c->core));
 	c->rejected = 0;
 	c->nr_sent = 0;
@@ -110,7 +110,8 @@ u64 caller_pba_read(struct caller *c, u32 offset, unsigned int len)
 enum kvm_msix_verdict caller_event(struct caller *c, u32 v)
 {
 	struct kvm_msix_entry entry = kvm_msix_get_entry(&c->core, v);
-	enum kvm_msix_verdict verdict = kvm_msix_event(&c->core, v, &entry);
+	enum kvm_msix_verdict verdict =
+		kvm_msix_decide_event(&c->core, v, &entry);
 
 	if (verdict == KVM_MSIX_EVENT_SEND)
 		send(c, v, &entry);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The part of the core's caller: it checks the guest's accesses, visits the
- * vectors after a change of Message Control, and sends, that is, writes down
- * what it would have sent. One thread, hence no locks; race_test.c has its own.
+ * The core's caller: checks the guest's accesses, visits the vectors after a
+ * change of Message Control, and records messages instead of sending them. One
+ * thread, hence no locks; race_test.c has its own caller.
  */
 #ifndef _KVM_MSIX_TEST_CALLER_H
 #define _KVM_MSIX_TEST_CALLER_H
@@ -16,9 +16,9 @@ struct message {
 };
 
 /**
- * struct caller - One function and what it has sent
+ * struct caller - One function and its messages
  * @core: the function
- * @storage: what holds table, PBA and pending bits
+ * @storage: memory of table, PBA and pending bits
  * @rejected: number of accesses that were dropped
  * @nr_sent: number of messages in @sent; the tests set it back to 0
  * @sent: messages in the order sent
@@ -31,7 +31,7 @@ struct caller {
 	struct message sent[KVM_MSIX_MAX_VECTORS];
 };
 
-/* Functions made from now on have a table that is the guest's memory. */
+/* Tables of functions created from now on are guest memory. */
 extern bool caller_shares;
 
 struct caller *caller_new(u32 nr);

@@ -1,11 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Runs all tests and makes one TAP stream of their points. A program that ends
-# early, or in an error that no point tells of, is a failed point as well.
-# Called by the Makefile.
+# Run all tests, and make one TAP stream of their points. If a program ends early,
+# or fails without a failed point, add a failed point. Called by the Makefile.
 #
-# Names in lower case are the Makefile's, and lists of words.
+# Variables in lower case come from the Makefile; some are lists of words.
 # shellcheck disable=SC2086,SC2154
 
 fuzz() {

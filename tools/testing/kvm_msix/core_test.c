@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * core.c against semantics.md, one thread. The number of a point is the number
- * of the behaviour there. Most points are a list of steps, each with what is
- * expected of it; a message that no SENT step follows fails the point. Points
- * that go through all offsets, vectors or states are functions.
+ * core.c against kvm_msix-semantics.rst, one thread. Points have the numbers of
+ * the behaviours. Most points are a list of steps, each with the expected result; a
+ * message that no SENT step follows fails the point. Points that go through all
+ * offsets, vectors or states are functions.
  *
- * Numbers that are not here are not the core's: they are about the bus (3 in
- * part, 4, 9, 22), about what is a message (21), and about eventfds (25, 26).
+ * The missing numbers are not behaviours of the core, but of the bus (3 in part, 4,
+ * 9, 22), of messages (21), and of eventfds (25, 26).
  */
 #include "caller.h"
 #include "tap.h"
@@ -14,7 +14,7 @@
 #define ENABLE		PCI_MSIX_FLAGS_ENABLE
 #define MASKALL		PCI_MSIX_FLAGS_MASKALL
 
-/* What a write asks for. */
+/* Effects of a write. */
 #define NOTHING		0
 #define MASK_BIT	KVM_MSIX_MASK_CHANGED
 #define MESSAGE_BITS	KVM_MSIX_MESSAGE_CHANGED
@@ -47,11 +47,11 @@ enum op {
 };
 
 /**
- * struct step - One thing done to a function
- * @op: what
+ * struct step - One operation on a function
+ * @op: the operation
  * @where: offset or vector
  * @len: length of an access, or data of a message
- * @value: what is written, read, or the address of a message
+ * @value: value written or read, or address of a message
  * @expected: effects, verdict or count
  */
 struct step {
@@ -64,37 +64,37 @@ struct step {
 
 #define STEP(...)	{ __VA_ARGS__ }
 
-/* The guest writes to the table, with these effects. */
+/* The guest writes to the table, with effects @effects. */
 #define WRITE(offset, len, value, effects) \
 	STEP(OP_WRITE, offset, len, value, effects)
 #define MASK(v, effects)	WRITE(VCTRL(v), 4, 1, effects)
 #define UNMASK(v, effects)	WRITE(VCTRL(v), 4, 0, effects)
-/* The guest reads this from the table, from the PBA. */
+/* The guest reads @value from the table, from the PBA. */
 #define READ(offset, len, value)	STEP(OP_READ, offset, len, value, 0)
 #define PBA(offset, len, value)		STEP(OP_PBA, offset, len, value, 0)
-/* The guest sets a message, whatever it was before. */
+/* The guest writes a message; the effects do not matter. */
 #define PROGRAM(v, address, data)	STEP(OP_PROGRAM, v, data, address, 0)
 #define EVENT(v, verdict) \
 	STEP(OP_EVENT, v, 0, 0, KVM_MSIX_EVENT_ ## verdict)
-/* Message Control, with a visit to each vector. */
+/* Set Message Control, and visit each vector. */
 #define CONTROL(value)		STEP(OP_CONTROL, 0, 0, value, 0)
-/* SET_STATE of a vector with the first message. */
+/* SET_STATE of a vector, with message A1, D1. */
 #define SET(v, control, pending)	STEP(OP_SET, v, control, pending, 0)
 #define RESET()			STEP(OP_RESET, 0, 0, 0, 0)
-/* This is the next message sent. */
+/* The next message must be this. */
 #define SENT(v, address, data)	STEP(OP_SENT, v, data, address, 0)
-/* So many accesses were dropped since the last time asked. */
+/* @n accesses were dropped since the last REJECTED step. */
 #define REJECTED(n)		STEP(OP_REJECTED, 0, 0, 0, n)
 
 #define MAX_STEPS	23
 
 /**
  * struct point - One point of the test
- * @number: of semantics.md
- * @name: what is shown
- * @nr: number of vectors, 0 for 1
- * @run: the test, or
- * @steps: its steps, with OP_END after the last
+ * @number: number in kvm_msix-semantics.rst
+ * @name: printed with the result
+ * @nr: number of vectors; 0 means 1
+ * @run: the test, or NULL
+ * @steps: else the steps, with OP_END after the last
  */
 struct point {
 	const char *number;
@@ -104,7 +104,7 @@ struct point {
 	struct step steps[MAX_STEPS + 1];
 };
 
-/* Everything of a function that a guest can read. */
+/* All of a function that a guest can read. */
 struct state {
 	u64 table[2 * KVM_MSIX_MAX_VECTORS];
 	u64 pba[KVM_MSIX_MAX_VECTORS / 64];
@@ -142,7 +142,7 @@ static void program(struct caller *c, u32 v, u64 address, u32 data)
 	caller_write(c, DATA(v), 4, data);
 }
 
-/* A message of its own for each vector. */
+/* Each vector has a different message. */
 static u64 address_of(u32 v)
 {
 	return (0x11ULL * v) << 32 | 0xfee00000 | (v & 0xff) << 12;
@@ -234,10 +234,10 @@ static void run_steps(struct caller *c, const struct step *s)
 	}
 }
 
-/* Numbers of vectors at the edges of what the PBA and the table can be. */
+/* Numbers of vectors at the edges of a qword of the PBA, and of the table. */
 static const u32 edges[] = { 1, 2, 63, 64, 65, 127, 128, 129, 2047, 2048 };
 
-/* Is it as after power-on? */
+/* Is the state as after power-on? */
 static void check_reset(struct caller *c)
 {
 	struct state expected = { 0 };
@@ -282,7 +282,7 @@ static void test_sizes(struct caller *unused)
 	}
 }
 
-/* Each vector has its own entry and its own bit, and bits past it are 0. */
+/* No two vectors share an entry or a bit; bits past the last vector are 0. */
 static void test_every_vector(struct caller *unused)
 {
 	unsigned int i;
@@ -394,7 +394,7 @@ static void test_pba_every_width(struct caller *c)
 	}
 }
 
-/* kvm_msix_access_ok() against its definition, in numbers that do not wrap. */
+/* kvm_msix_access_ok() against the definition, in numbers that do not wrap. */
 static void test_access_ok(struct caller *unused)
 {
 	static const u32 sizes[] = { 1, 2, 4, 8, 16, 24, 32, 48, 32768 };
@@ -432,7 +432,7 @@ static void test_access_ok(struct caller *unused)
 	}
 }
 
-/* Each of the accesses that are not allowed, on a function with state. */
+/* Rejected accesses change no state. */
 static void test_rejected(struct caller *c)
 {
 	u32 size = kvm_msix_table_size(c->core.nr), offset;
@@ -592,7 +592,7 @@ static void test_function_mask_all(struct caller *c)
 	check_state(&after, c, "after Function Mask and back");
 }
 
-/* No access that a guest can make but an unmask clears a pending bit. */
+/* Of all guest accesses, only an unmask clears a pending bit. */
 static void test_nothing_clears(struct caller *c)
 {
 	unsigned int len;
@@ -637,8 +637,8 @@ static void test_reset_again(struct caller *c)
 }
 
 /*
- * What GET_STATE and SET_STATE do, on a function with vectors of all four
- * kinds: masked or not, pending or not.
+ * The core's part in GET_STATE and SET_STATE, with vectors of all four kinds:
+ * masked or not, pending or not.
  */
 static void test_save_restore(struct caller *c)
 {
@@ -982,7 +982,7 @@ static const struct point points[] = {
 	} },
 };
 
-/* The rest is of a table that is the guest's memory, and which it writes. */
+/* From here on: a table that is guest memory, which the guest writes. */
 static void test_copy(void)
 {
 	static const u64 values[] = { 0, 1, ~0ULL, 0xfee0100c00000000 };

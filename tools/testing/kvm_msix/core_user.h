@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What core.[ch] needs of the kernel, for a build in user space: core_types.h
- * includes this file where __KERNEL__ is not defined.
+ * The parts of the kernel that core.[ch] needs, for a build in user space:
+ * core_types.h includes this file where __KERNEL__ is not defined.
  *
- * Accesses that the kernel calls _ONCE and its bit operations are atomic here
- * too, with no more order than the kernel promises, so that the thread
- * sanitizer sees what is a race and what is not.
+ * The _ONCE accesses and the bit operations are atomic, with no more order than
+ * the kernel promises, so that the thread sanitizer tells races from other
+ * accesses.
  */
 #ifndef _KVM_MSIX_CORE_USER_H
 #define _KVM_MSIX_CORE_USER_H
@@ -35,9 +35,9 @@ typedef __u64 u64;
 	static_assert(!(condition), #condition)
 
 /*
- * A test with threads may define CORE_USER_PREEMPT: core_user_preempt() then
- * runs before each access and may let others run; between a load and the store
- * of what became of it, above all.
+ * A test with threads may define CORE_USER_PREEMPT: core_user_preempt() then runs
+ * before each access, and may yield to other threads, above all between the load
+ * and the store of a change.
  */
 #ifdef CORE_USER_PREEMPT
 void core_user_preempt(void);
@@ -54,8 +54,8 @@ static inline void core_user_preempt(void) { }
 })
 
 /*
- * The kernel's clamps what is out of range to 0, under speculation or not. But
- * the core is to be called with checked offsets only: out of range is a bug.
+ * The kernel's array_index_nospec() clamps an index out of range to 0. Callers of
+ * the core must check offsets: an index out of range is a bug.
  */
 static inline size_t array_index_nospec(size_t index, size_t size)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * MSI-X as the specification's text has it: see model.h. Quoted are the clauses
- * of PCI Express Base 6, and the choices of semantics.md by their numbers.
+ * MSI-X after the specification's text: see model.h. Comments quote clauses of PCI
+ * Express Base 6, and choices of kvm_msix-semantics.rst by number.
  */
 #include "model.h"
 
@@ -165,7 +165,7 @@ enum model_outcome model_event(struct model *m, unsigned int v)
 	return MODEL_LATCHED;
 }
 
-/* The state of a vector is set, not written by the guest: nothing is sent. */
+/* Set the state of a vector. As the guest does not write, no message is sent. */
 void model_restore(struct model *m, unsigned int v, __u64 address,
 		   __u64 data_and_control, bool pending)
 {

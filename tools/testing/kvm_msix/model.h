@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * MSI-X once more, as slow and as plain as the specification's text: bytes and
- * flags, no words, no bit operations on words, nothing of core.h.
+ * A second implementation of MSI-X, as slow and as plain as the specification's
+ * text: bytes and flags, no bit operations on words, nothing of core.h.
  */
 #ifndef _KVM_MSIX_TEST_MODEL_H
 #define _KVM_MSIX_TEST_MODEL_H
@@ -14,7 +14,7 @@
 
 /**
  * struct model_vector - One vector
- * @byte: the 16 bytes of its table entry
+ * @byte: the 16 bytes of the table entry
  * @pending: an event waits
  */
 struct model_vector {

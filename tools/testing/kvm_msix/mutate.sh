@@ -1,18 +1,17 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Can the tests fail? Each line of the file mutants is a fault, put into copies
-# of core.c and core.h; each test named there must fail with it. So must none
-# with copies that have no fault. Called by the Makefile; with a name, runs that
-# mutant.
+# Can the tests fail? Put each fault of the file mutants into copies of core.c and
+# core.h; each test that the fault names must fail, and no test may fail without a
+# fault. Called by the Makefile; with the name of a mutant, runs only that mutant.
 #
-# Names in lower case are the Makefile's, and lists of words.
+# Variables in lower case come from the Makefile; some are lists of words.
 # shellcheck disable=SC2086,SC2154
 
 dir=$O/mutants/$1
 
-# build TEST COMPILER-AND-FLAGS OBJECTS...: the mutant with a test. What the test
-# itself is made of is built anew only if the fault is in the header.
+# build TEST COMPILER-AND-FLAGS OBJECTS...: build the mutant with a test. If the
+# fault is in the header, build the test's own objects anew, too.
 build() {
 	test=$1 compile=$2
 	shift 2
@@ -28,7 +27,7 @@ build() {
 	done
 }
 
-# Build the mutant with test $1 and run it; true if the test passes.
+# survives TEST: build the mutant with a test, and run the test; true if the test passes.
 survives() {
 	case $1 in
 	unit)
@@ -51,13 +50,15 @@ survives() {
 		verdict="does not build with $1"
 		return 0
 	}
-	flags=
-	[ "$1" = fuzz ] && flags="$fuzz_check_flags -artifact_prefix=$dir/"
 	verdict="survives $1"
-	timeout 60 ./noaslr.sh "$dir/$1" $flags >>"$dir/$1.log" 2>&1
+	if [ "$1" = fuzz ]; then
+		./noaslr.sh "$dir/fuzz" $input_flags -artifact_prefix="$dir/"
+	else
+		timeout 60 ./noaslr.sh "$dir/$1"
+	fi >>"$dir/$1.log" 2>&1
 }
 
-# Prints 'ok' or 'not ok' and what happened to the mutant.
+# mutant NAME: print 'ok' or 'not ok' and the fate of the mutant.
 mutant() {
 	line=$(grep "^$1[[:space:]]" mutants)
 	read -r _ tests script <<END
@@ -67,7 +68,9 @@ END
 	for file in core.c core.h; do
 		sed -E "$script" "$core/$file" >"$dir/$file" || exit 1
 	done
+	input_flags=$fuzz_mutant_flags
 	if [ "$1" = none ]; then
+		input_flags=$fuzz_check_flags
 		for test in $(echo "$tests" | tr , ' '); do
 			if ! survives "$test"; then
 				echo "not ok $1: $test fails without a fault"
@@ -92,7 +95,7 @@ END
 }
 
 if [ $# -eq 1 ]; then
-	# A stack trace of each would take longer than the test.
+	# A stack trace of each failure would take longer than the test.
 	export ASAN_OPTIONS=symbolize=0 UBSAN_OPTIONS=symbolize=0
 	export TSAN_OPTIONS=symbolize=0
 	mutant "$1"

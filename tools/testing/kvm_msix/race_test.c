@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * core.c with a caller of many threads: one spinlock per vector, as in the
- * module, and books that must balance. Built with the thread sanitizer.
+ * core.c with a caller of many threads: one spinlock per vector, as in the module,
+ * and books that must balance. Built with the thread sanitizer.
  *
- * Two threads raise events on all vectors, two mask and unmask (each its half
- * of the vectors), one writes Message Control, one reads table and PBA without
- * any lock. Each thread works until all have done their share, so that the load
- * of the machine changes the time this takes but not what is seen.
+ * Two threads raise events on all vectors, two mask and unmask, each half of the
+ * vectors, one writes Message Control, and one reads table and PBA without a lock.
+ * Each thread works until all threads have done their share, so that the load of
+ * the machine changes the duration but not the coverage.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -20,7 +20,7 @@
 #define NR_MASKERS	2
 #define NR_THREADS	(NR_EVENTERS + NR_MASKERS + 2)
 
-/* The share of each thread, and the least of each outcome. */
+/* The least number of rounds of each thread, and of each outcome. */
 #define MIN_ROUNDS	5000
 #define MIN_OUTCOMES	500
 #define TIMEOUT_SECONDS	120
@@ -30,8 +30,8 @@
 
 /**
  * struct vector - The caller's books on a vector
- * @lock: the vector's lock, as the core wants it
- * @address: what the guest wrote last; under @lock
+ * @lock: the vector's lock, which the core requires
+ * @address: the guest's last write; under @lock
  * @data: likewise
  * @owed: an event was latched and not yet sent; under @lock
  * @direct: events that were sent at once; under @lock
@@ -39,8 +39,8 @@
  * @coalesced: events that found the bit set; under @lock
  * @released: latched events that were sent; under @lock
  * @events: events raised
- * @closed: the mask write is done, its unmask not begun. Set and cleared by the
- *	masker without @lock: what counts is when its write returned.
+ * @closed: the mask write has returned, the unmask has not begun. Set and cleared
+ *	by the masker without @lock.
  */
 struct vector {
 	pthread_spinlock_t lock;
@@ -52,7 +52,7 @@ struct vector {
 	bool closed;
 };
 
-/* What must not happen, counted. */
+/* Counts of faults. */
 static struct {
 	u64 sent_masked;
 	u64 sent_twice;
@@ -69,7 +69,7 @@ static unsigned long pba[1], pending[1];
 static struct vector vectors[NR];
 static pthread_barrier_t start;
 
-/* Function Mask or not Enable is in force: all vectors have been visited. */
+/* Function Mask is set or Enable clear, and all vectors have been visited. */
 static bool function_closed;
 
 static u64 rounds[NR_THREADS];
@@ -94,7 +94,7 @@ static u32 next_random(u32 *state)
 	return *state >> 8;
 }
 
-/* The core is interrupted in the middle, now and then. */
+/* Now and then, interrupt the core in the middle. */
 void core_user_preempt(void)
 {
 	static __thread u32 random;
@@ -103,7 +103,7 @@ void core_user_preempt(void)
 		sched_yield();
 }
 
-/* A first fault is enough: the shares may never be done then. */
+/* After a fault, the threads may never do their shares: stop. */
 static bool done(void)
 {
 	unsigned int i;
@@ -119,7 +119,7 @@ static bool done(void)
 	       load(nr_released) >= MIN_OUTCOMES;
 }
 
-/* An address whose halves tell whether they belong together. */
+/* An address whose halves show whether both come from one write. */
 static u64 address_of(u32 low)
 {
 	return (u64)~low << 32 | low;
@@ -130,14 +130,14 @@ static bool whole(u64 address)
 	return !address || address_of(address) == address;
 }
 
-/* Who holds a lock may have been made to yield: let it run. */
+/* The holder may have yielded in core_user_preempt(): yield, too. */
 static void lock(struct vector *vec)
 {
 	while (pthread_spin_trylock(&vec->lock))
 		sched_yield();
 }
 
-/* The lock of the vector is held. */
+/* Called with the vector's lock held. */
 static void send(u32 v, const struct kvm_msix_entry *entry)
 {
 	if (get(vectors[v].closed))
@@ -149,7 +149,7 @@ static void send(u32 v, const struct kvm_msix_entry *entry)
 		fault(wrong_message);
 }
 
-/* The lock of the vector is held. */
+/* Called with the vector's lock held. */
 static void take_effects(u32 v, unsigned int effects,
 			 const struct kvm_msix_entry *entry)
 {
@@ -173,7 +173,7 @@ static void event(u32 v)
 	count(vec->events);
 	lock(vec);
 	entry = kvm_msix_get_entry(&core, v);
-	switch (kvm_msix_event(&core, v, &entry)) {
+	switch (kvm_msix_decide_event(&core, v, &entry)) {
 	case KVM_MSIX_EVENT_SEND:
 		vec->direct++;
 		count(nr_direct);
@@ -232,7 +232,7 @@ static void guest_control(u16 control)
 		visit(v);
 }
 
-/* Raises events: on a vector in turn, sometimes twice in a row. */
+/* Raises events on random vectors. */
 static void *eventer(void *arg)
 {
 	u64 *round = arg;
@@ -247,7 +247,7 @@ static void *eventer(void *arg)
 	return NULL;
 }
 
-/* Masks, changes the message, unmasks; alone or with the data. */
+/* Masks, changes the address, unmasks, alone or in one write with new data. */
 static void *masker(void *arg)
 {
 	u64 *round = arg;
@@ -299,7 +299,7 @@ static void *controller(void *arg)
 	return NULL;
 }
 
-/* Reads what a guest can, with no lock. */
+/* Reads all that a guest can read, without a lock. */
 static void *reader(void *arg)
 {
 	u64 *round = arg;
@@ -341,7 +341,7 @@ static void run_threads(void)
 		pthread_join(threads[i], NULL);
 }
 
-/* What is still pending is sent once when all may send, and then nothing. */
+/* When all vectors may send, each pending event is sent once. */
 static void close_books(void)
 {
 	struct vector *vec;
@@ -372,19 +372,19 @@ static void close_books(void)
 	tap_check(0, wrong.lost, "latched or coalesced by the wrong bit");
 }
 
-/* A table that is the guest's memory: it writes there, and takes no lock. */
+/* A table that is guest memory: the guest writes without a lock. */
 static struct kvm_msix_entry memory;
 static bool guest_done;
 
 #define MEMORY_ROUNDS	100000
 
-/* A message that tells whether its parts belong together. */
+/* Data that show whether address and data belong together. */
 static u32 data_for(u64 address)
 {
 	return (u32)address * 0x9e3779b1;
 }
 
-/* As Linux does it: mask, change, unmask. */
+/* As Linux: mask, change, unmask. */
 static void *memory_guest(void *unused)
 {
 	u32 random = 1;
@@ -420,7 +420,7 @@ static void run_memory_guest(void)
 		abort();
 	while (!get(guest_done)) {
 		entry = kvm_msix_get_entry(&shared, 0);
-		if (kvm_msix_event(&shared, 0, &entry) != KVM_MSIX_EVENT_SEND) {
+		if (kvm_msix_decide_event(&shared, 0, &entry) != KVM_MSIX_EVENT_SEND) {
 			latched++;
 			entry = kvm_msix_get_entry(&shared, 0);
 			if (!kvm_msix_release_pending(&shared, 0, &entry))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Test Anything Protocol: a point is a run of tap_check() calls that
- * tap_point() ends. What was expected and seen is printed before the point.
+ * Test Anything Protocol: a point is a run of tap_check() calls that tap_point()
+ * ends. A failed check prints the expected and the seen value before the point.
  */
 #ifndef _KVM_MSIX_TEST_TAP_H
 #define _KVM_MSIX_TEST_TAP_H
@@ -25,7 +25,7 @@ static inline void tap_plan(unsigned int points)
 	printf("1..%u\n", points);
 }
 
-/* Is what was seen what was expected? The format says of what. */
+/* Compare the seen value with the expected value; @format names the value. */
 static inline __printf(3, 4) bool
 tap_check(unsigned long long expected, unsigned long long seen,
 	  const char *format, ...)

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Is there what the tests are built with? If not, say which package has it
-# (Debian's names). Called by the Makefile.
+# Check for the tools that build the tests; name the Debian package of a missing
+# tool. Called by the Makefile.
 
 probe=$O/probe
 
@@ -11,7 +11,7 @@ fail() {
 	exit 1
 }
 
-# Build and run standard input: $1 is the package, the rest the compiler.
+# need PACKAGE COMPILER-AND-FLAGS...: build and run standard input.
 need() {
 	package=$1
 	shift
@@ -25,7 +25,7 @@ need() {
 	fi
 }
 
-# Programs for $probe: a relative O= is fine as it is.
+# Run $probe by a path with a slash, for a relative O=.
 case $probe in
 /*) ;;
 *) probe=./$probe ;;
@@ -52,7 +52,7 @@ need "libclang-rt-$clang_major-dev" \
 	"$CLANG" -fsanitize=address,undefined <<'END'
 int main(void) { return 0; }
 END
-# The fuzzer brings main(); that it links is enough.
+# The fuzzer has its own main(): linking is enough.
 if ! echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' |
    "$CLANG" -fsanitize=fuzzer -x c - -o "$probe" 2>"$probe.log"; then
 	cat "$probe.log" >&2
