@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Reads and writes of table and PBA by a guest, in every width and place.
- * Numbers are those of semantics.md. MSI-X is not enabled here but where it
- * says so: an entry may have any contents without anything being sent.
+ * Numbers are those of kvm_msix-semantics.rst. Unless a test enables MSI-X, MSI-X
+ * is disabled: an entry may have any contents, and no message is sent.
  */
 #include "kselftest_harness.h"
 #include "kvm_msix_util.h"
@@ -17,7 +17,7 @@ FIXTURE(access) {
 	struct msix_dev d;
 	u64 table_end;
 	u64 pba_end;
-	u32 entries[3];	/* those worth a try */
+	u32 entries[3];	/* the entries to try */
 };
 
 FIXTURE_VARIANT(access) {
@@ -51,7 +51,7 @@ FIXTURE_SETUP(access)
 {
 	self->m = msix_vm_create(1, NULL);
 	self->d = msix_create(self->m->vm, variant->nr, 0);
-	msix_locate(&self->d, BAR_GPA + variant->table, BAR_GPA + variant->pba);
+	msix_set_addr(&self->d, BAR_GPA + variant->table, BAR_GPA + variant->pba);
 	self->table_end = self->d.table + variant->nr * ENTRY_SIZE;
 	self->pba_end = self->d.pba + msix_pba_size(variant->nr);
 	self->entries[1] = variant->nr / 2;
@@ -65,7 +65,7 @@ FIXTURE_TEARDOWN(access)
 	msix_vm_free(self->m);
 }
 
-/* Give the table contents that are told apart, and return them. */
+/* Fill the table with different values, and return them. */
 static struct msix_state *paint(struct msix_dev *d)
 {
 	struct msix_state *s = msix_state_alloc(d->nr);
@@ -87,7 +87,7 @@ static bool state_is(struct msix_dev *d, struct msix_state *want)
 	return equal;
 }
 
-/* 1: as after power-on, to the guest and to GET_STATE. */
+/* 1: the state after power-on, as the guest and GET_STATE see it. */
 TEST_F(access, reset)
 {
 	struct msix_state *s = msix_get_state(self->d.fd, self->d.nr);
@@ -106,10 +106,10 @@ TEST_F(access, reset)
 }
 
 /*
- * 5, 8: every aligned access of every width to every field: it reads what was
- * written, all bits of it, and leaves what is beside it.
+ * 5, 8: every aligned access of every width to every field. A write stores all
+ * its bits, a read returns them, and no other byte changes.
  */
-TEST_F_TIMEOUT(access, aligned, 120)
+TEST_F(access, aligned)
 {
 	struct msix_state *s = paint(&self->d);
 	u32 width, off, n = 0;
@@ -159,7 +159,7 @@ TEST_F(access, misaligned)
 			tries += 2;
 		}
 	}
-	/* And in the PBA, whose smallest is 8 bytes. */
+	/* The same in the PBA, which has at least 8 bytes. */
 	for (off = 1; off < 4; off++) {
 		EXPECT_EQ(all_ones(4), guest_read(self->m, self->d.pba + off, 4));
 		guest_write(self->m, self->d.pba + off, 4, ~0u);
@@ -172,7 +172,7 @@ TEST_F(access, misaligned)
 	msix_state_free(s);
 }
 
-/* One access that the VMM must see as it was, and nobody else. */
+/* An access outside of table and PBA must exit to the VMM, unchanged. */
 static void outside(struct __test_metadata *_metadata, struct msix_vm *m, u64 gpa,
 		    u32 width)
 {
@@ -209,8 +209,8 @@ TEST_F(access, beside)
 }
 
 /*
- * 6, 9: over an end of table or PBA. Such an access is not within what KVM
- * knows as ours, and so is the VMM's as a whole.
+ * 6, 9: across an end of table or PBA. Such an access is not within a range
+ * that the module has registered with KVM, and so exits to the VMM as a whole.
  */
 TEST_F(access, across_the_end)
 {
@@ -219,7 +219,7 @@ TEST_F(access, across_the_end)
 	u32 width, i, off;
 
 	for (i = 0; i < ARRAY_SIZE(ends); i++) {
-		/* A page boundary splits an access: then it is not across. */
+		/* KVM splits an access at a page boundary: it is not across. */
 		if (!(ends[i] & 0xfff))
 			continue;
 		for (width = 2; width <= 8; width *= 2)
@@ -228,7 +228,7 @@ TEST_F(access, across_the_end)
 	}
 	EXPECT_TRUE(state_is(&self->d, s));
 
-	/* A 16-byte one is split in two: the inner half is ours. */
+	/* KVM splits 16 bytes in two: the kernel answers the inner half. */
 	msix_vm_forget_exits(self->m);
 	guest_write16(self->m, self->table_end - 8, 0x0123456789abcdef, 0xfedcba9876543210);
 	ASSERT_EQ(1, self->m->nr_exits);
@@ -261,7 +261,7 @@ TEST_F(access, wide)
 	EXPECT_EQ(0x1111222233334444, val[0]);
 	EXPECT_EQ(0x5555666677778888, val[1]);
 
-	/* Both halves misaligned: dropped (6). In the smallest, one is outside. */
+	/* Both halves misaligned: dropped (6). With one vector, one is outside. */
 	if (self->d.nr > 1) {
 		guest_write16(self->m, self->d.table + 4, 0, 0);
 		EXPECT_TRUE(state_is(&self->d, s));
@@ -284,7 +284,7 @@ TEST_F(access, wide)
 	msix_state_free(s);
 }
 
-/* 2, 19: the PBA in all widths, with bits set; writes do nothing to it. */
+/* 2, 19: reads of the PBA in all widths, with bits set; writes change nothing. */
 TEST_F(access, pba)
 {
 	u32 size = msix_pba_size(self->d.nr), last = self->d.nr - 1, width, off;
@@ -306,7 +306,7 @@ TEST_F(access, pba)
 
 	for (width = 1; width <= 8; width *= 2) {
 		for (off = 0; off < size; off += width) {
-			/* Of a long PBA the two ends. */
+			/* Try only the two ends of a long PBA. */
 			if (off >= 16 && off + 16 < size)
 				continue;
 			val = 0;
@@ -355,7 +355,7 @@ FIXTURE_SETUP(crossing)
 {
 	self->m = msix_vm_create(1, NULL);
 	self->d = msix_create(self->m->vm, variant->nr, 0);
-	msix_locate(&self->d, BAR_GPA + variant->table, BAR_GPA);
+	msix_set_addr(&self->d, BAR_GPA + variant->table, BAR_GPA);
 }
 
 FIXTURE_TEARDOWN(crossing)

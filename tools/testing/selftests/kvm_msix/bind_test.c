@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * KVM_MSIX_BIND: what it refuses, and that a refusal changes nothing. What bound
- * vectors do is deliver_test's and gsi_test's.
+ * KVM_MSIX_BIND refuses bad arguments, and changes nothing when it does. deliver_test
+ * and gsi_test test what bound vectors do.
  */
 #include "kselftest_harness.h"
 #include "kvm_msix_util.h"
@@ -34,7 +34,7 @@ TEST_F(bind, range)
 		{ 1, UINT32_MAX },
 		{ 2, 1u << 31 },
 	};
-	struct kvm_msix_vector v[WITNESS_NR + 1];
+	struct kvm_msix_binding v[WITNESS_NR + 1];
 	int i;
 
 	memset(v, 0xff, sizeof(v));
@@ -48,18 +48,18 @@ TEST_F(bind, range)
 TEST_F(bind, eventfd)
 {
 	int fd = self->w.d.fd, mine = event_create(), other, again;
-	struct kvm_msix_vector twice[] = { { mine, -1 }, { mine, -1 } };
+	struct kvm_msix_binding twice[] = { { mine, -1 }, { mine, -1 } };
 
 	EXPECT_EQ(EBADF, __msix_bind_one(fd, 1, INT_MAX, -1));
 	EXPECT_EQ(EINVAL, __msix_bind_one(fd, 1, self->w.vm->fd, -1));
 	EXPECT_EQ(EINVAL, __msix_bind_one(fd, 1, fd, -1));
 
-	/* A KVM irqfd's. */
-	kvm_irqfd(self->w.vm, mine, 20, 0);
+	/* A KVM irqfd has the eventfd. */
+	vm_irqfd(self->w.vm, mine, 20, 0);
 	EXPECT_EQ(EBUSY, __msix_bind_one(fd, 1, mine, -1));
-	kvm_irqfd(self->w.vm, mine, 20, KVM_IRQFD_FLAG_DEASSIGN);
+	vm_irqfd(self->w.vm, mine, 20, KVM_IRQFD_FLAG_DEASSIGN);
 
-	/* Another vector's, of this function or another, by this fd or another. */
+	/* A vector of this or another function has the eventfd, also by a duplicate fd. */
 	EXPECT_EQ(EBUSY, __msix_bind_one(fd, 1, self->w.event, -1));
 	again = dup(self->w.event);
 	EXPECT_EQ(EBUSY, __msix_bind_one(fd, 1, again, -1));
@@ -69,7 +69,7 @@ TEST_F(bind, eventfd)
 	EXPECT_EQ(EBUSY, __msix_bind_one(other, 0, self->w.event, -1));
 	close(other);
 
-	/* Its own again, and then still each event once. */
+	/* Bind the vector's own eventfd again: each event still counts once. */
 	EXPECT_EQ(0, __msix_bind_one(fd, 0, self->w.event, -1));
 	EXPECT_EQ(0, __msix_bind_one(fd, 1, mine, -1));
 	EXPECT_EQ(0, __msix_bind_one(fd, 1, -1, -1));
@@ -78,10 +78,10 @@ TEST_F(bind, eventfd)
 	close(mine);
 }
 
-/* Before 6.17 KVM takes a bound eventfd, but behind the vector: it has the events. */
+/* Before 6.17 KVM accepts a bound eventfd, but the vector gets the events first. */
 TEST_F(bind, irqfd_afterwards)
 {
-	int err = __kvm_irqfd(self->w.vm, self->w.event, 20, 0);
+	int err = __vm_irqfd(self->w.vm, self->w.event, 20, 0);
 
 	EXPECT_TRUE(!err || err == EBUSY);
 	event_signal(self->w.event);
@@ -92,7 +92,7 @@ TEST_F(bind, irqfd_afterwards)
 
 TEST_F(bind, gsi)
 {
-	struct kvm_msix_vector twice[] = { { -1, 70 }, { -1, 70 } };
+	struct kvm_msix_binding twice[] = { { -1, 70 }, { -1, 70 } };
 	struct kvm_irq_routing_entry route = msi_route(80, MSI_ADDR(0), 0x40);
 	struct kvm_msix_info info = { .size = sizeof(info) };
 	int fd = self->w.d.fd, dev = msix_open(), other, gsi;
@@ -110,36 +110,36 @@ TEST_F(bind, gsi)
 		EXPECT_EQ(EEXIST, __msix_bind_one(fd, 1, -1, gsi));
 	EXPECT_EQ(0, __msix_bind_one(fd, 1, -1, 24));
 
-	/* Another vector's. */
+	/* Another vector has the GSI. */
 	EXPECT_EQ(EBUSY, __msix_bind_one(fd, 2, -1, 24));
 	EXPECT_EQ(EBUSY, __msix_bind(fd, 2, 2, twice));
 	ASSERT_EQ(0, __msix_create(self->w.vm->fd, 1, 0, &other));
 	EXPECT_EQ(EBUSY, __msix_bind_one(other, 0, -1, 24));
 	EXPECT_EQ(0, __msix_bind_one(fd, 1, -1, 24));
-	/* Given up with the vector's new binding, or with the function. */
+	/* A new binding of the vector, or the end of the function, frees the GSI. */
 	EXPECT_EQ(0, __msix_bind_one(fd, 1, -1, 25));
 	EXPECT_EQ(0, __msix_bind_one(other, 0, -1, 24));
 	close(other);
 	EXPECT_EQ(0, __msix_bind_one(fd, 2, -1, 24));
 
-	/* A message of the VMM's. */
+	/* The VMM has routed the GSI to a message. */
 	EXPECT_EQ(0, __msix_set_gsi_routing(fd, 1, &route));
 	EXPECT_EQ(EEXIST, __msix_bind_one(fd, 3, -1, 80));
-	/* The new table has no pins any more. */
+	/* The new routing table has no pins any more. */
 	EXPECT_EQ(0, __msix_bind_one(fd, 3, -1, 5));
 }
 
-/* All or none: the good ones of a failing call are not bound, the old ones are. */
+/* A call that fails for one vector binds no vector, and keeps all old bindings. */
 TEST_F(bind, all_or_none)
 {
 	int fd = self->w.d.fd, good = event_create(), other, i;
-	struct kvm_msix_vector v[] = {
-		{ -1, -1 },	/* would unbind the fixture's */
+	struct kvm_msix_binding v[] = {
+		{ -1, -1 },	/* would unbind the fixture's vector 0 */
 		{ good, 90 },
-		{ -1, -1 },	/* the bad one's place */
+		{ -1, -1 },	/* replaced by each of bad[] */
 	};
 	static const struct {
-		struct kvm_msix_vector v;
+		struct kvm_msix_binding v;
 		int err;
 	} bad[] = {
 		{ { INT_MAX, -1 }, EBADF },
@@ -150,7 +150,7 @@ TEST_F(bind, all_or_none)
 
 	ASSERT_EQ(0, __msix_create(self->w.vm->fd, 1, 0, &other));
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
-		/* What is signalled before it and after it stays. */
+		/* Signals before and after the call stay in the eventfd. */
 		v[2] = bad[i].v;
 		event_signal(good);
 		EXPECT_EQ(bad[i].err, __msix_bind(fd, 0, 3, v));

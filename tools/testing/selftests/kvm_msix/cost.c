@@ -4,12 +4,12 @@
  * "cost NAME MINIMUM MEDIAN". In a lab that counts instructions a tick is one
  * instruction of guest, kernel and VMM together. See tools/testing/bench.
  *
- * The same of a table that is guest memory ("free"): with nothing pending, where
- * the guest is interrupted while it masks, and, beside a vector that is pending
- * all the time, the stores to the entry of another.
+ * Costs named "free_" are those of a table that is guest memory: with nothing
+ * pending, with an event while the vector is masked, and of stores to an entry
+ * while another vector is pending.
  *
- * Beside the table's, the floors: an empty device on KVM's MMIO bus (the module
- * in tools/testing/bench/floor), an ioeventfd that nobody waits for, the I/O
+ * For comparison, the floors: an empty device on KVM's MMIO bus (the module in
+ * tools/testing/bench/floor), an ioeventfd that nothing waits for, the I/O
  * APIC's index register, a store to RAM; and KVM's own irqfd.
  */
 #include "kvm_msix_util.h"
@@ -19,7 +19,7 @@
 #define VECTOR		0x40
 #define GSI		40
 
-/* All on one page, the PBA too: KVM remembers the last one's address. */
+/* All on one page, with the PBA: KVM caches the last MMIO access's address. */
 #define TABLE_GPA	BAR_GPA
 #define EMPTY_GPA	(BAR_GPA + 0xc00)
 #define NOBODY_GPA	(BAR_GPA + 0xc10)
@@ -28,12 +28,13 @@
 #define FREE_GPA	(BAR_GPA + 0x1000)
 #define IOAPIC_GPA	0xfec00000ull
 
-/* In ticks of at least 1 GHz: the work that protects the table has run; and the
- * timer has looked for the last time, and the table is protected again.
+/* How long to wait, in ticks of at least 1 GHz: until the work has protected
+ * the table; and until the timer has looked last and the table is protected
+ * again.
  */
 #define PROTECTED	100000ull
 #define RESTED		50000000ull
-/* A second of the lab's. */
+/* A second, in a lab that counts instructions. */
 #define STORM		1000000000ull
 
 struct floor_where {
@@ -86,7 +87,7 @@ static void event_to_irq(void)
 	mmio_write32(EVENT_GPA, 1);
 }
 
-/* What is done to a table, the trapped one or that in guest memory. */
+/* Accesses to a table, the trapped one or the one in guest memory. */
 static __always_inline void read_control_at(u64 table)
 {
 	mmio_read32(table + ENTRY_CTRL);
@@ -114,7 +115,7 @@ static __always_inline void mask_unmask_at(u64 table)
 	unmask_at(table);
 }
 
-/* As Linux does it. */
+/* Change the affinity as Linux does. */
 static __always_inline void affinity_at(u64 table)
 {
 	mask_at(table);
@@ -132,7 +133,7 @@ static __always_inline void pend_at(u64 table)
 	event_to_irq();
 }
 
-/* With constant addresses in each: a variable would take an instruction more. */
+/* Make both functions with constant addresses: a variable would cost more. */
 #define TRAPPED_AND_FREE(name)			\
 static void name(void)				\
 {						\
@@ -183,7 +184,7 @@ static void free_pend_unmask(void)
 	free_unmask();
 }
 
-/* Vector 1 becomes pending, and stays so; its entry is not touched. */
+/* Vector 1 becomes pending, and stays pending: its entry is not changed. */
 static void free_pend_other(void)
 {
 	mmio_write32(OTHER_EVENT_GPA, 1);
@@ -214,7 +215,7 @@ static void sort(int n)
 	}
 }
 
-/* @before is not measured; to an interrupt's handler if @irq. */
+/* Measure @what, to the interrupt's handler if @irq, but not @before. */
 static void measure(void (*before)(void), void (*what)(void), bool irq, int loops)
 {
 	u64 start;
@@ -272,7 +273,7 @@ static const struct {
 	{ "free_second_store", free_first_store, free_store, .loops = 11 },
 };
 
-/* As fast as it can, with a vector pending. */
+/* Store at full speed, with another vector pending. */
 static void free_storm(void)
 {
 	u64 end = rdtsc() + STORM;
@@ -294,7 +295,7 @@ static void guest_code(void)
 	GUEST_SYNC1(0);
 }
 
-/* Is the module with the empty device there? */
+/* Place the empty device; skip if its module is not loaded. */
 static int place_empty(struct kvm_vm *vm)
 {
 	struct floor_where where = { .vm_fd = vm->fd, .len = 8, .gpa = EMPTY_GPA };
@@ -306,7 +307,7 @@ static int place_empty(struct kvm_vm *vm)
 	return fd;
 }
 
-/* A store by the guest signals @event. */
+/* Have a store by the guest signal @event. */
 static void ioeventfd(struct kvm_vm *vm, int event, u64 gpa)
 {
 	int err = __kvm_ioeventfd(vm, event, gpa, 4, 0);
@@ -324,7 +325,7 @@ static void start(struct msix_dev *d, u64 table, int event)
 	state->entry[1][ENTRY_CTRL / 4] = MASKED;
 	TEST_ASSERT_EQ(__msix_set_state(d->fd, state), 0);
 	msix_state_free(state);
-	msix_locate(d, table, table + MAPPED_PBA);
+	msix_set_addr(d, table, table + MAPPED_PBA);
 	msix_bind_one(d, 0, event, -1);
 }
 
@@ -353,13 +354,13 @@ int main(void)
 	while ((i = msix_vcpu_run(m, 0))) {
 		loops = costs[i - 1].loops ?: LOOPS;
 		printf("cost %s %lu %lu\n", costs[i - 1].name, t[0], t[loops / 2]);
-		/* The same event, by the other ways. */
+		/* Now deliver the same event by the other ways. */
 		if (!strcmp(costs[i - 1].name, "event_to_handler")) {
 			msix_bind_one(&d, 0, -1, -1);
-			kvm_irqfd(m->vm, event, GSI, 0);
+			vm_irqfd(m->vm, event, GSI, 0);
 		}
 		if (!strcmp(costs[i - 1].name, "irqfd_to_handler")) {
-			kvm_irqfd(m->vm, event, GSI, KVM_IRQFD_FLAG_DEASSIGN);
+			vm_irqfd(m->vm, event, GSI, KVM_IRQFD_FLAG_DEASSIGN);
 			close(d.fd);
 			d = msix_create_mapped(m->vm, NR, 0);
 			start(&d, FREE_GPA, event);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * KVM_MSIX_CREATE: what can be the VM, and how many vectors.
+ * KVM_MSIX_CREATE: which VMs, and how many vectors.
  */
 #include <sys/resource.h>
 

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Every allocation and every copy of each call fails once: ENOMEM or EFAULT,
- * and nothing has changed. By /proc/thread-self/fail-nth, which makes the nth of
- * a task's allocations and copies fail, with n counted up until the call has no
- * nth one. Needs a kernel with fault injection ("debug" in the lab).
+ * Make every allocation and every copy of each call fail once: the call returns
+ * ENOMEM or EFAULT, and nothing has changed. /proc/thread-self/fail-nth makes
+ * the nth of a task's allocations and copies fail; n is counted up until the
+ * call makes fewer than n. Needs a kernel with fault injection ("debug" in the
+ * lab).
  *
- * A failure may also be made up for on the way (a second attempt, a debugfs
- * directory less): then the call has succeeded.
+ * A call may also make up for a failure (by a second attempt, or without a
+ * debugfs directory), and succeed.
  *
- * One failure is not the module's to hide. KVM allocates to take a device off
- * its MMIO bus, and if it cannot, it gives up the bus, for good: from then on
- * nothing in the VM answers MMIO in the kernel. A call that closes a window can
- * end so. That is told apart here, and the VM is thrown away.
+ * The module cannot hide one failure. KVM allocates memory to take a device off
+ * its MMIO bus. If the allocation fails, KVM gives up the bus for good: from
+ * then on nothing in the VM answers MMIO in the kernel. A call that removes the
+ * table or the PBA from the bus can have that result. The test recognizes it,
+ * and starts with a new VM.
  */
 #include "kselftest.h"
 #include "kvm_msix_util.h"
@@ -47,13 +49,14 @@ static const char * const knobs[][2] = {
 struct world {
 	struct msix_vm *m;
 	struct msix_dev d;
-	struct msix_dev b;	/* made for a single call */
+	struct msix_dev b;	/* a second function, made for a single call */
+	int stats_fd;		/* likewise, or -1 */
 	struct msix_state *before;
 	struct msix_state *state;
 	int node;
 	int event;
 	int spare[RANGE];
-	struct kvm_msix_vector range[RANGE];
+	struct kvm_msix_binding range[RANGE];
 	u64 seen[256];		/* interrupts */
 };
 
@@ -80,7 +83,7 @@ static void build(struct world *w)
 	w->before->pba[0] = 1 << 2;
 	w->before->control = ENABLE;
 	TEST_ASSERT_EQ(__msix_set_state(w->d.fd, w->before), 0);
-	msix_locate(&w->d, BAR_GPA, BAR_GPA + 0x1000);
+	msix_set_addr(&w->d, BAR_GPA, BAR_GPA + 0x1000);
 	msix_bind_one(&w->d, 0, w->event, -1);
 	msix_bind_one(&w->d, 1, -1, GSI);
 	TEST_ASSERT_EQ(__msix_set_gsi_routing(w->d.fd, 1, vmm_routes), 0);
@@ -99,7 +102,7 @@ static bool arrives(struct world *w, u8 vector)
 	return READ_ONCE(w->m->cpu[0]->irqs[vector]) == ++w->seen[vector];
 }
 
-/* All is as build() left it. */
+/* Check that everything is as build() left it. */
 static void check(struct world *w)
 {
 	struct msix_state *now = msix_get_state(w->d.fd, NR);
@@ -131,12 +134,12 @@ static void check(struct world *w)
 		TEST_ASSERT_EQ(debugfs_entries("kvm_msix", getpid()), 1);
 }
 
-/* The GSIs that calls bind are nobody's. */
+/* Check that the GSIs which calls bind are free. */
 static void check_gsis(struct world *w)
 {
 	struct msix_dev b = msix_create(w->m->vm, RANGE, 0);
 
-	/* FAR_GSI shall not be made room for here; call_rebind() is told if it is taken. */
+	/* Not FAR_GSI, for which KVM's table would grow: call_rebind() checks it. */
 	msix_bind_one(&b, 0, -1, SPARE_GSI);
 	msix_bind_one(&b, 1, -1, SPARE_GSI + RANGE - 1);
 	close(b.fd);
@@ -177,41 +180,53 @@ static int call_info(struct world *w)
 	return __msix_ioctl(w->node, KVM_MSIX_INFO, &info);
 }
 
-static int create(struct world *w, u32 nr)
+static int create(struct world *w, struct kvm_msix_create *args)
 {
-	struct kvm_msix_create args = {
-		.size = sizeof(args),
-		.vm_fd = w->m->vm->fd,
-		.nr_vectors = nr,
-	};
-
-	w->b.fd = ioctl(w->node, KVM_MSIX_CREATE, &args);
+	args->size = sizeof(*args);
+	args->vm_fd = w->m->vm->fd;
+	w->b.fd = ioctl(w->node, KVM_MSIX_CREATE, args);
 	return w->b.fd < 0 ? errno : 0;
 }
 
 static int call_create_one(struct world *w)
 {
-	return create(w, 1);
+	struct kvm_msix_create args = { .nr_vectors = 1 };
+
+	return create(w, &args);
 }
 
 static int call_create_big(struct world *w)
 {
-	return create(w, BIG);
+	struct kvm_msix_create args = { .nr_vectors = BIG };
+
+	return create(w, &args);
 }
 
-static int call_locate(struct world *w)
+static int call_create_mapped(struct world *w)
 {
-	return __msix_locate(w->d.fd, TABLE2, PBA2);
+	struct kvm_msix_create args = {
+		.flags = KVM_MSIX_CREATE_LAZY | KVM_MSIX_CREATE_MMAP | KVM_MSIX_CREATE_MMAP_PBA,
+		.nr_vectors = NR,
+		.pba_offset = MAPPED_PBA,
+		.unmask_eventfd = w->event,
+	};
+
+	return create(w, &args);
 }
 
-static int call_locate_nowhere(struct world *w)
+static int call_set_addr(struct world *w)
 {
-	return __msix_locate(w->d.fd, NOWHERE, NOWHERE);
+	return __msix_set_addr(w->d.fd, TABLE2, PBA2);
 }
 
-static void locate_back(struct world *w)
+static int call_clear_addr(struct world *w)
 {
-	msix_locate(&w->d, BAR_GPA, BAR_GPA + 0x1000);
+	return __msix_set_addr(w->d.fd, NOWHERE, NOWHERE);
+}
+
+static void set_addr_back(struct world *w)
+{
+	msix_set_addr(&w->d, BAR_GPA, BAR_GPA + 0x1000);
 }
 
 static int call_bind_eventfd(struct world *w)
@@ -224,7 +239,7 @@ static int call_bind_gsi(struct world *w)
 	return __msix_bind_one(w->d.fd, FREE, -1, SPARE_GSI);
 }
 
-/* Vector 0 has an eventfd, and may send by its new GSI at once. */
+/* Vector 0 has an eventfd, and with its new GSI gets a route at once. */
 static int call_rebind(struct world *w)
 {
 	return __msix_bind_one(w->d.fd, 0, w->spare[0], FAR_GSI);
@@ -235,16 +250,22 @@ static int call_bind_range(struct world *w)
 	return __msix_bind(w->d.fd, FREE, RANGE, w->range);
 }
 
+/* A second eventfd for vector 0. */
+static int call_add(struct world *w)
+{
+	return __msix_add(w->d.fd, 0, w->spare[0]);
+}
+
 static int call_unbind(struct world *w)
 {
-	static const struct kvm_msix_vector none[] = { { -1, -1 }, { -1, -1 } };
+	static const struct kvm_msix_binding none[] = { { -1, -1 }, { -1, -1 } };
 
 	return __msix_bind(w->d.fd, 0, 2, none);
 }
 
 static void bind_back(struct world *w)
 {
-	struct kvm_msix_vector v[FREE + RANGE];
+	struct kvm_msix_binding v[FREE + RANGE];
 
 	memset(v, 0xff, sizeof(v));
 	v[0].eventfd = w->event;
@@ -287,17 +308,42 @@ static void route_back(struct world *w)
 	TEST_ASSERT_EQ(__msix_set_gsi_routing(w->d.fd, 1, vmm_routes), 0);
 }
 
-/* A function with all that it can have; see also call_open(). */
+/* Make a function with everything that a function can have. */
 static void make_b(struct world *w)
 {
 	w->b = msix_create(w->m->vm, RANGE, 0);
 	TEST_ASSERT_EQ(__msix_bind(w->b.fd, 0, RANGE, w->range), 0);
-	msix_locate(&w->b, TABLE2, PBA2);
+	msix_set_addr(&w->b, TABLE2, PBA2);
 }
 
 static int call_close(struct world *w)
 {
 	return close(w->b.fd) ? errno : 0;
+}
+
+static int call_get_stats_fd(struct world *w)
+{
+	return __msix_stats_fd(w->d.fd, &w->stats_fd);
+}
+
+static void open_stats(struct world *w)
+{
+	if (w->stats_fd < 0)
+		w->stats_fd = msix_stats_fd(&w->d);
+}
+
+static int call_read_stats(struct world *w)
+{
+	static u8 image[PAGE_SIZE];
+
+	/* What can be read before a failure is. */
+	return pread(w->stats_fd, image, sizeof(image), 0) < 0 ? errno : 0;
+}
+
+static void close_stats(struct world *w)
+{
+	close(w->stats_fd);
+	w->stats_fd = -1;
 }
 
 static void nothing(struct world *w)
@@ -309,7 +355,7 @@ struct call {
 	int (*make)(struct world *w);
 	void (*undo)(struct world *w);		/* after it has succeeded */
 	void (*prepare)(struct world *w);
-	bool closes_window;
+	bool leaves_bus;
 	bool cannot_fail;
 };
 
@@ -324,9 +370,9 @@ static void arm(u32 nth)
 }
 
 /*
- * No more failures. Returns whether there was one: then what is left to count
- * is 0. To look and to disarm are copies too, that are counted, and may be what
- * fails: then it was not the call.
+ * End fault injection. Returns whether the call had a failure: then the count
+ * that is left is 0. The read and the write here are copies, too, and count: if
+ * one of them fails, the call did not.
  */
 static bool disarm(void)
 {
@@ -364,7 +410,7 @@ static void sweep(struct world *w, const struct call *call)
 		} else if (injected) {
 			made_up++;
 		}
-		if (call->closes_window && injected && bus_lost(w)) {
+		if (call->leaves_bus && injected && bus_lost(w)) {
 			TEST_ASSERT(!err, "%s: %s, with the bus lost", call->name, strerror(err));
 			lost_buses++;
 			demolish(w);
@@ -385,19 +431,23 @@ static const struct call calls[] = {
 	{ "INFO", call_info, nothing },
 	{ "CREATE with one vector", call_create_one, close_b },
 	{ "CREATE with 2048", call_create_big, close_b },
-	{ "LOCATE elsewhere", call_locate, locate_back, .closes_window = true },
-	{ "LOCATE nowhere", call_locate_nowhere, locate_back, .closes_window = true },
+	{ "CREATE of a table that can be mapped", call_create_mapped, close_b },
+	{ "SET_ADDR elsewhere", call_set_addr, set_addr_back, .leaves_bus = true },
+	{ "SET_ADDR nowhere", call_clear_addr, set_addr_back, .leaves_bus = true },
 	{ "BIND an eventfd", call_bind_eventfd, bind_back },
 	{ "BIND a GSI", call_bind_gsi, bind_back },
 	{ "BIND both in place of another", call_rebind, bind_back },
 	{ "BIND 64 of both", call_bind_range, bind_back },
+	{ "BIND one more eventfd", call_add, bind_back },
 	{ "BIND nothing", call_unbind, bind_back },
 	{ "CONTROL", call_control, set_back },
 	{ "GET_STATE", call_get_state, nothing },
 	{ "SET_STATE", call_set_state, set_back },
 	{ "RESET", call_reset, set_back },
 	{ "SET_GSI_ROUTING", call_set_routing, route_back },
-	{ "close", call_close, nothing, .prepare = make_b, .closes_window = true,
+	{ "GET_STATS_FD", call_get_stats_fd, close_stats },
+	{ "read of a stats fd", call_read_stats, close_stats, .prepare = open_stats },
+	{ "close", call_close, nothing, .prepare = make_b, .leaves_bus = true,
 	  .cannot_fail = true },
 };
 
@@ -409,6 +459,7 @@ static void set_up(struct world *w)
 	TEST_ASSERT(fail_nth >= 0, "fail-nth: %s", strerror(errno));
 	w->node = msix_open();
 	w->event = event_create();
+	w->stats_fd = -1;
 	w->state = msix_state_alloc(NR);
 	for (i = 0; i < RANGE; i++) {
 		w->spare[i] = event_create();

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The fuzzer of the whole module: random operations on functions in VMs with
- * real vCPUs, each compared with what a model foretells (fuzz_test.c), and the
- * same by many threads at once, where the kernel's own checks are the judge
+ * real vCPUs, each compared with what a model predicts (fuzz_test.c), and such
+ * operations by many threads at once, which the kernel's own checks judge
  * (fuzz_threads.c).
  *
- * An operation is a number and a seed: what it does follows from these and from
- * what was done before, so that a sequence of them can be repeated, stored, and
- * changed in one place.
+ * An operation is a number and a seed. Number, seed and earlier operations
+ * determine what the operation does, so that a sequence of operations can be
+ * repeated, stored, and changed in one place.
  */
 #ifndef SELFTEST_KVM_MSIX_FUZZ_H
 #define SELFTEST_KVM_MSIX_FUZZ_H
@@ -30,14 +30,9 @@ struct rng {
 	u64 state;
 };
 
-/* splitmix64 */
 static inline u64 rnd(struct rng *r)
 {
-	u64 z = r->state += 0x9e3779b97f4a7c15ull;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
-	return z ^ z >> 31;
+	return msix_random(&r->state);
 }
 
 static inline u32 pick(struct rng *r, u32 n)
@@ -91,29 +86,29 @@ struct access {
 };
 
 void fuzz_guest_code(void);
-/* Do it on the VM's current vCPU; what was read is in val or buf afterwards. */
+/* Make the access on the VM's current vCPU. A read stores to val or buf. */
 void fuzz_guest_access(struct msix_vm *m, struct access *a);
 /*
- * Messages that would derail a running vCPU are not written: SMI, INIT, vectors
- * that are exceptions. So each byte that may become one of a message's data is
- * made harmless. Vector 0, that a reset leaves, has a handler.
+ * Make each byte harmless that may become part of a message's data: SMI, INIT
+ * and vectors of exceptions would derail a running vCPU. Vector 0, which a reset
+ * leaves in an entry, has a handler.
  */
 u32 fuzz_tame_data(u32 data);
 void fuzz_tame_access(struct access *a, u64 table, u32 size);
-/* A random access: of a window at @gpa of @size bytes, or near it. */
+/* A random access to the region of @size bytes at @gpa, or near the region. */
 void fuzz_draw_access(struct rng *r, struct access *a, u64 gpa, u32 size);
 u32 fuzz_access_bytes(const struct access *a);
 
 /*
- * ioctls, in any of the places where a struct can lie (fuzz_ioctl.c).
+ * ioctls, with their structs anywhere in memory (fuzz_ioctl.c).
  */
 
 struct fuzz_cmd {
 	unsigned long cmd;
 	u32 size;
-	u32 flags;	/* that are known */
+	u32 flags;	/* the known flags */
 	u32 reserved;	/* offset of a reserved field, or 0 */
-	bool on_node;	/* else on a device fd */
+	bool on_node;	/* on /dev/kvm_msix, not on a device fd */
 	bool out;
 };
 
@@ -122,33 +117,32 @@ extern const u32 fuzz_nr_cmds;
 
 void fuzz_ioctl_init(void);
 /*
- * As ioctl(), with the struct somewhere else: unaligned, at the end of a page,
- * longer than it needs to be. Returns an errno, the result in *ret.
+ * As ioctl(), with a copy of the struct: unaligned, at the end of a page, or
+ * longer than needed. Returns an errno, and ioctl()'s result in *ret.
  */
 int fuzz_ioctl(struct rng *r, int fd, unsigned long cmd, void *arg, u32 size, int *ret);
-/* One that cannot succeed, by the rules that all share; returns what is wrong, or NULL. */
+/* Break a rule of all ioctls. Returns the text of the rule, or NULL: no call. */
 const char *fuzz_bad_ioctl(struct rng *r, int node, int dev);
-/* Memory that cannot be read, or only its beginning. */
+/* An address where no byte, or only the first ones, can be read. */
 void *fuzz_bad_pointer(struct rng *r, u32 size);
-/* @size bytes that end where the page ends; @slot 0 or 1. */
+/* @size bytes that end where a page ends; @slot 0 or 1. */
 void *fuzz_tight(u32 slot, u32 size);
-/* A file descriptor that is no eventfd; *err is what BIND says of it. */
+/* A file descriptor that is no eventfd; *err is BIND's errno for it. */
 int fuzz_bad_fd(struct rng *r, int *err);
 
 /*
- * Coverage (fuzz_kcov.c): nothing of it without KCOV in kernel and module.
+ * Coverage (fuzz_kcov.c): off without KCOV in kernel and module.
  */
 
 void fuzz_kcov_init(void);
 bool fuzz_kcov_on(void);
 void fuzz_kcov_thread(void);
-/* Takes in what the thread has reached since; returns how much of it was new. */
+/* Record the blocks that the thread has reached; returns how many were new. */
 u32 fuzz_kcov_collect(void);
 u32 fuzz_kcov_total(void);
-void fuzz_kcov_write(const char *path);
 
 /*
- * What fails. @fmt and the operations that led to it are printed.
+ * Failures: @fmt and the operations that led to the failure are printed.
  */
 
 void fuzz_log(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -164,7 +158,7 @@ do {											\
 } while (0)
 
 /*
- * The world and its model (fuzz_world.c), and what can happen in it (fuzz_ops.c).
+ * The world and its model; fuzz_ops.h has the operations on both.
  */
 
 enum fuzz_stat {
@@ -175,7 +169,7 @@ enum fuzz_stat {
 	STAT_EVENTS,
 	STAT_LATCHED,
 	STAT_COALESCED,
-	STAT_KICKS,
+	STAT_RELEASED,
 	STAT_DELIVERED,
 	STAT_DROPPED,
 	STAT_PROTECTED,
@@ -184,22 +178,24 @@ enum fuzz_stat {
 	NR_STATS
 };
 
+extern const char *const fuzz_stat_names[NR_STATS];
+
 struct fuzz_dev;
 struct fuzz_vm;
 
 struct fuzz_vec {
 	struct fuzz_dev *dev;
-	struct fuzz_event *event;
+	u32 nr_events;
 	int gsi;
 };
 
 /**
  * struct fuzz_event - An eventfd
  * @fd: -1: closed by the VMM
- * @semaphore: a read takes one
- * @count: what is in it
- * @vec: who consumes it
- * @irqfd: or else the GSI of KVM's irqfd, or -1
+ * @semaphore: a read decrements the counter by one
+ * @count: the counter
+ * @vec: the vector that consumes the events, or NULL
+ * @irqfd: else the GSI of KVM's irqfd that does, or -1
  */
 struct fuzz_event {
 	int fd;
@@ -209,10 +205,10 @@ struct fuzz_event {
 	int irqfd;
 };
 
-/* A pending vector let go by a write to memory, which is noticed later. */
+/* A pending vector that a write to memory unmasked; the kernel notices later. */
 struct fuzz_late {
 	bool is;
-	bool unsure;	/* of its message, which has changed since */
+	bool unsure;	/* the message has changed since */
 	u64 address;
 	u32 data;
 };
@@ -227,21 +223,21 @@ enum fuzz_tell {
 
 /**
  * struct fuzz_dev - A function
- * @fd: -1: there is none
- * @pages: that can be mapped
- * @table_pages: those of them that the table is on
- * @table_offset: where the table begins there
- * @pba_offset: where the PBA does, if it is there
- * @rest: these pages, but the table: the guest's picture of the PBA, memory
- * @no_gsi: never has one, which would keep it from being mapped
- * @drawn: the picture of the PBA was written, in this operation
+ * @fd: the device fd, or -1
+ * @pages: number of pages that can be mapped
+ * @table_pages: number of pages that have a part of the table
+ * @table_offset: offset of the table in @pages
+ * @pba_offset: offset of the PBA in @pages, if the PBA is mapped
+ * @rest: the pages but for the table: the guest-visible PBA, and memory
+ * @no_gsi: never bind a GSI, which would keep the function from being mapped
+ * @drawn: the guest-visible PBA was written in this operation
  * @late: by vector; empty between operations
  * @unmask_event: the unmask_eventfd, or -1
  * @tell: by vector
- * @may_tell: signals of @unmask_event that may come
- * @told: those that have come
- * @unsure: messages of which the model does not know whether they are taken
- * @stats_fd: its counters in debugfs
+ * @may_tell: number of signals of @unmask_event that may come
+ * @told: number of signals that have come
+ * @unsure: messages that may have been delivered or dropped
+ * @stats_fd: the function's counters in debugfs
  */
 struct fuzz_dev {
 	int fd;
@@ -292,10 +288,10 @@ struct fuzz_bell {
 /**
  * struct fuzz_area - Where a function can be mapped in this process
  * @mem: address
- * @dev: whose pages are there, or NULL: a hole
- * @first: the first of them
- * @pages: their number
- * @writable: they are
+ * @dev: the function that is mapped, or NULL: a hole
+ * @first: the first page of @dev that is mapped
+ * @pages: the number of mapped pages
+ * @writable: the mapping is writable
  */
 struct fuzz_area {
 	u8 *mem;
@@ -306,13 +302,13 @@ struct fuzz_area {
 };
 
 /**
- * struct fuzz_slot - Guest memory: pages of an area, whatever they are
- * @gpa: where the guest has them
- * @pages: their number; 0: there is no memory
+ * struct fuzz_slot - Guest memory: pages of an area, whatever is mapped there
+ * @gpa: where the guest has the pages
+ * @pages: number of pages; 0: no memory
  * @area: the area
- * @first: where in the area they begin
- * @read_only: a write of the guest's is no write to memory
- * @log: KVM logs what the guest writes
+ * @first: the page of the area at @gpa
+ * @read_only: the guest's writes exit, and do not change memory
+ * @log: KVM logs the pages that the guest writes to
  * @dirty: bit n: the guest has written to page n since the log was read
  */
 struct fuzz_slot {
@@ -327,11 +323,11 @@ struct fuzz_slot {
 
 /**
  * struct fuzz_vm - A VM
- * @m: with vCPUs, or NULL
- * @bare: without
- * @fd: of it, or -1: closed by the VMM
- * @pins: GSIs that are a userspace I/O APIC's
- * @nr_routes: size of KVM's table
+ * @m: the VM with vCPUs, or NULL
+ * @bare: else the VM without vCPUs
+ * @fd: the VM's fd, or -1: closed by the VMM
+ * @pins: number of GSIs that belong to a userspace I/O APIC
+ * @nr_routes: size of KVM's routing table
  */
 struct fuzz_vm {
 	struct msix_vm *m;
@@ -348,18 +344,19 @@ struct fuzz_vm {
 };
 
 /**
- * struct world - All there is in one sequence
- * @vm: the VM with vCPUs and one without
- * @ghost: eventfds that the VMM has closed, but a vector may have
- * @sent: messages in this operation, by vCPU and interrupt vector
- * @unsure: anything may have been sent
+ * struct world - All objects of one sequence
+ * @vm: a VM with vCPUs, and a VM without
+ * @ghost: eventfds that the VMM has closed and a vector may still have
+ * @sent: messages sent in this operation, by vCPU and interrupt vector
+ * @unsure: other messages may have been sent in this operation
  * @by_guest: the guest ran during the operation
  * @flush: the eventfd of a KVM irqfd that was signalled
- * @nr_exits: MMIO exits that are to come
+ * @nr_exits: number of MMIO exits that are expected
  */
 struct world {
 	int node;
 	bool can_map;
+	bool irqfds_are_exclusive;
 	struct fuzz_vm *vm[2];
 	struct fuzz_dev *dev[FUZZ_DEVS];
 	struct fuzz_event event[FUZZ_EVENTS];
@@ -374,6 +371,10 @@ struct world {
 	u32 nr_exits;
 };
 
+/*
+ * What operations should do (fuzz_expect.c).
+ */
+
 enum fuzz_message {
 	MESSAGE_NEVER,	/* dropped by the module */
 	MESSAGE_EXACT,	/* one interrupt on one of the vCPUs that run */
@@ -387,13 +388,13 @@ void fuzz_expect_control(struct world *w, struct fuzz_dev *d, u16 control);
 void fuzz_expect_reset(struct world *w, struct fuzz_dev *d);
 void fuzz_expect_signal(struct world *w, struct fuzz_event *e, u64 n);
 void fuzz_expect_event(struct world *w, struct fuzz_vec *vec);
-/* A pending message is sent, as it is now, or as @late says. */
-void fuzz_expect_kick(struct world *w, struct fuzz_dev *d, u32 v, const struct fuzz_late *late);
-void fuzz_expect_access(struct world *w, struct fuzz_vm *vm, struct access *a, bool *known);
-int fuzz_expect_locate(struct fuzz_dev *d, u32 flags, u64 table, u64 pba);
-int fuzz_expect_bind(struct world *w, struct fuzz_dev *d, u32 first, u32 count,
-		     const struct kvm_msix_vector *vectors, struct fuzz_event **events,
+/* A pending vector sends its message: the current one, or that of @late. */
+void fuzz_expect_release(struct world *w, struct fuzz_dev *d, u32 v, const struct fuzz_late *late);
+int fuzz_expect_set_addr(struct fuzz_dev *d, u32 flags, u64 table, u64 pba);
+int fuzz_expect_bind(struct world *w, struct fuzz_dev *d, u32 flags, u32 first, u32 count,
+		     const struct kvm_msix_binding *bindings, struct fuzz_event **events,
 		     const int *errs);
+void fuzz_forget_events(struct world *w, struct fuzz_vec *vec);
 void fuzz_expect_routing(struct fuzz_vm *vm, u32 nr, const struct kvm_irq_routing_entry *e,
 			 bool through_module);
 void fuzz_expect_inject(struct world *w, struct fuzz_vm *vm, u32 gsi);
@@ -401,114 +402,94 @@ void fuzz_sync_routes(struct fuzz_dev *d, u32 first, u32 count);
 void fuzz_default_routes(struct fuzz_vm *vm);
 bool fuzz_occupied(const struct fuzz_vm *vm, const struct world *w, const struct fuzz_dev *but,
 		   u64 gpa, u32 size);
+/* The guest's accesses (fuzz_access.c). */
+void fuzz_expect_access(struct world *w, struct fuzz_vm *vm, struct access *a, bool *known);
 
-void fuzz_dev_find_stats(struct fuzz_dev *d, struct world *w);
-/* All that can be seen of the world is as the model says. */
+/*
+ * Comparison (fuzz_compare.c).
+ */
+
+/* Fail if anything that can be seen of the world differs from the model. */
 void fuzz_compare(struct world *w);
+/* The value of a counter in debugfs. */
+u64 fuzz_stat(const struct fuzz_dev *d, enum fuzz_stat stat);
+
+/*
+ * Beginning and end (fuzz_world.c).
+ */
 
 struct world *fuzz_world_new(int vm_kind, struct rng *r);
 void fuzz_world_free(struct world *w);
+void fuzz_dev_find_stats(struct fuzz_dev *d, struct world *w);
 void fuzz_dev_close(struct world *w, u32 i, bool fd_first);
 
-struct fuzz_op {
-	const char *name;
-	u32 weight;
-	void (*run)(struct world *w, struct rng *r);
-};
-
-extern const struct fuzz_op fuzz_ops[];
-extern const u32 fuzz_nr_ops;
-
-/* What several of them do (fuzz_ops.c). */
-int fuzz_call(struct rng *r, int fd, unsigned long cmd, void *arg);
-void fuzz_expect_errno(const char *what, int want, int err);
-struct fuzz_dev *fuzz_draw_dev(struct world *w, struct rng *r);
-void fuzz_locate(struct world *w, struct rng *r, struct fuzz_dev *d, struct kvm_msix_locate *args);
-void fuzz_do_access(struct world *w, struct fuzz_vm *vm, struct access *a);
-
 /*
- * Tables that are guest memory: what is where (fuzz_mapped.c), and what can
- * happen to it (fuzz_map_ops.c).
+ * Tables that are guest memory: mappings and memory slots (fuzz_mapped.c).
  */
 
 #define FUZZ_PAGE	4096u
-/* A table that does not begin with its first page, and a PBA across two more. */
+/* For a table that begins inside its first page, and a PBA on two more pages. */
 #define FUZZ_AREA_PAGES	11
 
 void fuzz_areas_init(struct world *w);
-/* Map @pages pages of @d from @first on; returns an errno. NULL: a hole. */
+/* Map @pages pages of @d from @first on; if @d is NULL, make a hole. Returns an errno. */
 int fuzz_map(struct world *w, u32 area, struct fuzz_dev *d, u32 first, u32 pages, int prot,
 	     int flags);
 void fuzz_unmap_dev(struct world *w, struct fuzz_dev *d);
 bool fuzz_mapped(const struct world *w, const struct fuzz_dev *d);
-/* What is mapped in one area is in another now; @copy: there as well. */
+/* Move the mapping of an area to another area; with @copy, keep the old mapping. */
 void fuzz_move_area(struct world *w, u32 from, u32 to, bool copy);
-/* The pages of an area behind its first @pages are a hole. */
+/* Make a hole of all pages of an area but the first @pages. */
 void fuzz_cut_area(struct world *w, u32 area, u32 pages);
 void fuzz_protect_area(struct world *w, u32 area, bool writable);
 /*
- * Give a VM this memory by that slot, in place of other memory if there is any
- * in it, or take it away: NULL.
+ * Set memory slot @i of a VM, and delete the slot first if it has other memory;
+ * @slot NULL: only delete the slot.
  */
 void fuzz_set_slot(struct world *w, struct fuzz_vm *vm, u32 i, const struct fuzz_slot *slot);
-/* There is no memory but by slot @but; FUZZ_SLOTS: by none. */
+/* Is the range free of slots, not counting slot @but? FUZZ_SLOTS: count all slots. */
 bool fuzz_slot_free(const struct fuzz_vm *vm, u32 but, u64 gpa, u32 pages);
 struct fuzz_slot *fuzz_slot_at(struct fuzz_vm *vm, u64 gpa);
-/* Fails if KVM has not logged what the guest has written. */
+/* Fail if KVM has not logged a page that the guest has written to. */
 void fuzz_read_log(struct world *w, struct fuzz_vm *vm, u32 i);
-/* The guest can do this: there is memory that it may access so, or none. */
+/* Can the guest make the access? Each slot in the range needs a mapping that allows it. */
 bool fuzz_reachable(const struct world *w, struct fuzz_vm *vm, const struct access *a);
-/* As fuzz_tame_access(), if it is all in memory, where tables are aligned. */
+/* As fuzz_tame_access(), for an access to memory, where tables are aligned. */
 bool fuzz_tame_memory(struct fuzz_vm *vm, struct access *a);
-/* Bytes of one page of guest memory. */
+/* The guest accesses bytes of one page of guest memory. */
 void fuzz_memory_access(struct world *w, struct fuzz_vm *vm, bool write, u64 gpa, u32 len,
 			u8 *bytes);
-/* The same by the VMM: byte @at of the pages of @d. */
+/* The VMM writes bytes of the pages of @d, from byte @at on. */
 void fuzz_poke(struct world *w, struct fuzz_dev *d, u32 at, u32 len, const u8 *bytes);
-/* The pending bit of a vector has changed; those of all are drawn anew. */
+/* Update the guest-visible PBA: the pending bit of @v, or all pending bits. */
 void fuzz_picture(struct fuzz_dev *d, u32 v);
 void fuzz_picture_all(struct fuzz_dev *d);
 u64 fuzz_pba_read(struct fuzz_dev *d, u32 offset, u32 len);
-/* A vector is late no more; returns whether it was. */
+/* Make vector @v no longer late; returns whether the vector was late. */
 bool fuzz_take_late(struct fuzz_dev *d, u32 v);
-/* All that was written is seen: a vector that is late is not any more. */
+/* Wait until the kernel has noticed all writes to memory: no vector is late. */
 void fuzz_settle(struct world *w);
 void fuzz_compare_areas(struct world *w);
 
-void fuzz_draw_layout(struct rng *r, struct kvm_msix_create *args);
-int fuzz_expect_layout(const struct kvm_msix_create *args);
-/* As a VMM does that keeps to the rules, mostly. */
-void fuzz_make_memory(struct world *w, struct rng *r, struct fuzz_dev *d);
-void fuzz_op_map(struct world *w, struct rng *r);
-void fuzz_op_remap(struct world *w, struct rng *r);
-void fuzz_op_advise(struct world *w, struct rng *r);
-void fuzz_op_slot(struct world *w, struct rng *r);
-void fuzz_op_log(struct world *w, struct rng *r);
-void fuzz_op_poke(struct world *w, struct rng *r);
-void fuzz_op_grow(struct world *w, struct rng *r);
-void fuzz_op_rest(struct world *w, struct rng *r);
-void fuzz_op_tell(struct world *w, struct rng *r);
-u64 fuzz_stat(const struct fuzz_dev *d, enum fuzz_stat stat);
-
 /*
- * What the VMM is told by unmask_eventfd (fuzz_told.c). All of it is called
- * before the kernel does what it is about.
+ * Signals of unmask_eventfd (fuzz_told.c). Call fuzz_told_*() before the kernel
+ * makes the change.
  */
 
-/* The kernel looks for unbound vectors that are unmasked. */
+/* Does the kernel look for unbound vectors that are unmasked? */
 bool fuzz_tells(const struct fuzz_dev *d);
-/* A vector's entry has been written, in memory or by a trapped access. */
+/* A vector's entry is written, in memory or by a trapped access. */
 void fuzz_told_write(struct fuzz_dev *d, u32 v, bool was_masked, bool trapped);
-/* A vector is bound anew, or to nothing. */
+/* A vector is bound or unbound. */
 void fuzz_told_bind(struct fuzz_dev *d, u32 v);
-/* Message Control is another, maybe; entries may be as well. */
+/* Message Control is written, or an entry replaced by SET_STATE or RESET. */
 void fuzz_told_control(struct fuzz_dev *d, bool was_enabled);
 void fuzz_told_replace(struct fuzz_dev *d, u32 v, bool was_masked);
-/* The kernel has looked at all entries as they are now, and told what there was to tell. */
+/* The kernel has looked at all current entries, and has told the VMM. */
 void fuzz_told_look(struct fuzz_dev *d);
 void fuzz_told_settle(struct fuzz_dev *d);
 
-/* Many threads for @seconds; returns the number of operations. */
+/* Run many threads for @seconds; returns the number of operations. */
 u64 fuzz_threads(u64 seed, u32 seconds);
 
 #endif /* SELFTEST_KVM_MSIX_FUZZ_H */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The guest of the fuzzer: it executes one instruction that accesses memory, as
- * it is told, and stops.
+ * The guest of the fuzzer: executes the instruction that struct guest_cpu names,
+ * which accesses memory, and stops.
  */
 #include "fuzz.h"
 
@@ -226,7 +226,7 @@ u32 fuzz_access_bytes(const struct access *a)
 	return a->width * a->count;
 }
 
-/* Modes 2 and 5 become others; or'ed onto any that is there: 6 and 7. */
+/* Replace modes 2 and 5. If OR adds the mode to another, the result is 6 or 7. */
 static u8 tame_mode(u8 byte, bool or)
 {
 	u8 mode = byte & 7;
@@ -241,7 +241,7 @@ u32 fuzz_tame_data(u32 data)
 	return (data & ~0xff00) | 0x20 | tame_mode(data >> 8, false) << 8;
 }
 
-/* The byte at @gpa; where it lies in which entry is known within the table. */
+/* Tame the byte at @gpa. Outside the table, data may be at any multiple of 8. */
 static u8 tame_byte(u8 byte, u64 gpa, u64 table, u32 size, bool or)
 {
 	u32 at = (gpa - table) % 16;
@@ -259,7 +259,7 @@ void fuzz_tame_access(struct access *a, u64 table, u32 size)
 	u8 *val = (u8 *)a->val;
 	u32 i;
 
-	/* The same bytes, again and again. */
+	/* STOS repeats the bytes: each must be harmless everywhere. */
 	for (i = 0; i < 8 && a->insn == INSN_STOS; i++)
 		val[i] = tame_mode(val[i] | 0x20, false);
 	if (a->insn == INSN_STOS)
@@ -325,7 +325,7 @@ void fuzz_draw_access(struct rng *r, struct access *a, u64 gpa, u32 size)
 		break;
 	}
 
-	/* Within, across an end, beside. */
+	/* Draw within the region, across an end, or beside the region. */
 	switch (pick(r, 8)) {
 	case 0:
 		a->gpa = gpa - 16 + pick(r, 32);
@@ -336,7 +336,7 @@ void fuzz_draw_access(struct rng *r, struct access *a, u64 gpa, u32 size)
 	default:
 		a->gpa = gpa + pick(r, size);
 	}
-	/* What reads and writes in one instruction does so in one access only. */
+	/* KVM must not split an instruction that reads and writes: align. */
 	aligned = a->insn == INSN_OR || a->insn == INSN_LOCK_OR || a->insn == INSN_XCHG;
 	if (aligned || !one_in(r, 8))
 		a->gpa -= a->gpa % (a->width < 8 ? a->width : 8);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * ioctls with their structs in all sorts of places, and ioctls that break the
- * rules which all of them share ("General ioctl format" in the uapi header).
+ * ioctls with structs in all sorts of places, and ioctls that break the common
+ * rules ("General ioctl format" in the uapi header).
  */
 #include <pthread.h>
 #include <sys/epoll.h>
@@ -15,10 +15,11 @@ const struct fuzz_cmd fuzz_cmds[] = {
 	CMD(KVM_MSIX_INFO, kvm_msix_info, .on_node = true, .out = true),
 	CMD(KVM_MSIX_CREATE, kvm_msix_create, .on_node = true,
 	    .flags = KVM_MSIX_CREATE_LAZY | KVM_MSIX_CREATE_EXT_DEST_ID |
-		     KVM_MSIX_CREATE_MMAP | KVM_MSIX_CREATE_MMAP_PBA),
-	CMD(KVM_MSIX_LOCATE, kvm_msix_locate,
-	    .flags = KVM_MSIX_LOCATE_TABLE | KVM_MSIX_LOCATE_PBA),
-	CMD(KVM_MSIX_BIND, kvm_msix_bind),
+		     KVM_MSIX_CREATE_MMAP | KVM_MSIX_CREATE_MMAP_PBA,
+	    .reserved = offsetof(struct kvm_msix_create, __reserved)),
+	CMD(KVM_MSIX_SET_ADDR, kvm_msix_addr,
+	    .flags = KVM_MSIX_ADDR_TABLE | KVM_MSIX_ADDR_PBA),
+	CMD(KVM_MSIX_BIND, kvm_msix_bind, .flags = KVM_MSIX_BIND_ADD | KVM_MSIX_BIND_REMOVE),
 	CMD(KVM_MSIX_CONTROL, kvm_msix_control,
 	    .reserved = offsetof(struct kvm_msix_control, __reserved)),
 	CMD(KVM_MSIX_GET_STATE, kvm_msix_state),
@@ -26,6 +27,7 @@ const struct fuzz_cmd fuzz_cmds[] = {
 	CMD(KVM_MSIX_RESET, kvm_msix_reset),
 	CMD(KVM_MSIX_SET_GSI_ROUTING, kvm_msix_gsi_routing,
 	    .reserved = offsetof(struct kvm_msix_gsi_routing, __reserved)),
+	CMD(KVM_MSIX_GET_STATS_FD, kvm_msix_stats_fd),
 };
 
 const u32 fuzz_nr_cmds = ARRAY_SIZE(fuzz_cmds);
@@ -33,7 +35,7 @@ const u32 fuzz_nr_cmds = ARRAY_SIZE(fuzz_cmds);
 #define PAGE		4096u
 #define TIGHT_SIZE	(32 * PAGE)
 
-/* Each thread has its own: pages, and behind them one that cannot be touched. */
+/* Memory of each thread: pages, followed by a page that cannot be accessed. */
 static __thread u8 *arena, *tight[2], *read_only;
 
 static u8 *map_before_nothing(size_t size)
@@ -75,7 +77,7 @@ void *fuzz_bad_pointer(struct rng *r, u32 size)
 	case 4:
 		return (void *)(-1ul - pick(r, 64));
 	default:
-		/* All of it but the end. */
+		/* The struct's end cannot be accessed. */
 		return fuzz_tight(0, pick(r, size));
 	}
 }
@@ -107,7 +109,7 @@ int fuzz_ioctl(struct rng *r, int fd, unsigned long cmd, void *arg, u32 size, in
 	return 0;
 }
 
-/* A number that nobody has: another type, or beyond the last, or with a size. */
+/* An unused ioctl number: beyond the last, of another type, or with a size. */
 static unsigned long unknown_cmd(struct rng *r)
 {
 	switch (pick(r, 3)) {
@@ -216,7 +218,7 @@ const char *fuzz_bad_ioctl(struct rng *r, int node, int dev)
 	}
 	if (at == arg)
 		*(u32 *)arg = size;
-	/* A struct of which only the beginning is there: the size is right. */
+	/* If only the beginning of the struct can be read, make its size right. */
 	left = tight[0] + TIGHT_SIZE - (u8 *)at;
 	if (left >= 4 && left <= TIGHT_SIZE) {
 		memset(at, 0, left);
@@ -227,7 +229,7 @@ const char *fuzz_bad_ioctl(struct rng *r, int node, int dev)
 		return NULL;
 	ret = ioctl(fd, cmd, at);
 	err = ret < 0 ? errno : 0;
-	if (cmd == KVM_MSIX_CREATE && ret >= 0)
+	if ((cmd == KVM_MSIX_CREATE || cmd == KVM_MSIX_GET_STATS_FD) && ret >= 0)
 		close(ret);
 	if (err != want)
 		fuzz_fail("ioctl %#lx, size %u, %s: %s, not %s", cmd, size, what,

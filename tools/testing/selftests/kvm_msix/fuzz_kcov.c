@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Which code of the module the fuzzer has reached, by KCOV: each thread gets
- * the addresses of the basic blocks that the kernel runs for it. See
- * Documentation/dev-tools/kcov.rst. Events that interrupts bring are not seen.
+ * The code of the module that the fuzzer has reached, by KCOV: each thread gets
+ * the addresses of the basic blocks that the kernel runs for the thread. See
+ * Documentation/dev-tools/kcov.rst. KCOV does not see code run by interrupts.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -16,7 +16,7 @@
 #define WORDS		(256 << 10)
 #define SECTIONS	"/sys/module/kvm_msix/sections/"
 
-/* The module's text: a section, and a mark for each byte that was reached. */
+/* A section of the module's text, with a mark for each byte that was reached. */
 static struct section {
 	const char *name;
 	u64 base;
@@ -80,7 +80,7 @@ void fuzz_kcov_thread(void)
 	TEST_ASSERT(!ioctl(fd, KCOV_ENABLE, KCOV_TRACE_PC), "kcov: enable: %s", strerror(errno));
 }
 
-/* The sections lie apart, but what is between them is another module's or nobody's. */
+/* A section's size is a guess: take the last section that begins before @pc. */
 static struct section *section_of(u64 pc)
 {
 	struct section *s, *best = NULL;
@@ -118,23 +118,4 @@ u32 fuzz_kcov_collect(void)
 u32 fuzz_kcov_total(void)
 {
 	return total;
-}
-
-/* Lines "SECTION OFFSET", for tools/testing/fuzz-coverage. */
-void fuzz_kcov_write(const char *path)
-{
-	struct section *s;
-	FILE *f;
-	u64 i;
-	u32 n;
-
-	f = fopen(path, "w");
-	TEST_ASSERT(f, "%s: %s", path, strerror(errno));
-	for (n = 0; n < ARRAY_SIZE(sections); n++) {
-		s = &sections[n];
-		for (i = 0; i < s->size; i++)
-			if (s->reached[i])
-				fprintf(f, "%s %#llx\n", s->name, (unsigned long long)i);
-	}
-	TEST_ASSERT(!fclose(f), "%s: %s", path, strerror(errno));
 }

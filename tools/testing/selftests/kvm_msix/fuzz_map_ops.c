@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What can happen to tables that are guest memory: see fuzz_mapped.c.
+ * Operations on tables that are guest memory: see fuzz_mapped.c.
  */
 #include <sys/mman.h>
 
-#include "fuzz.h"
+#include "fuzz_ops.h"
 
-/* In ways that can be, and in others. */
+/* Draw a layout, valid or not. */
 void fuzz_draw_layout(struct rng *r, struct kvm_msix_create *args)
 {
 	u32 table_size = args->nr_vectors * ENTRY_SIZE, pba_size = msix_pba_size(args->nr_vectors);
@@ -30,7 +30,7 @@ void fuzz_draw_layout(struct rng *r, struct kvm_msix_create *args)
 			break;
 		case 3:
 		case 4:
-			/* A page of its own, or the next. */
+			/* The page behind the table, or the next page. */
 			args->pba_offset = -(-end & -FUZZ_PAGE) + pick(r, 520) * 8;
 			break;
 		default:
@@ -78,7 +78,7 @@ int fuzz_expect_layout(const struct kvm_msix_create *args)
 	return pba / FUZZ_PAGE > (table_end + FUZZ_PAGE - 1) / FUZZ_PAGE ? -EINVAL : 0;
 }
 
-/* Where all of it is mapped, or now is. */
+/* Find an area where all pages of @d are mapped, or map all pages. */
 static u32 map_all(struct world *w, struct rng *r, struct fuzz_dev *d)
 {
 	struct fuzz_area *area;
@@ -102,7 +102,7 @@ static u64 draw_page(struct rng *r, u32 pages)
 	return BAR_GPA + pick(r, BAR_SIZE / FUZZ_PAGE - pages + 1) * FUZZ_PAGE;
 }
 
-/* The slot that has the area, or has it now; NULL: there is no room. */
+/* Find a slot that has all of an area, or set a slot. NULL: no room. */
 static const struct fuzz_slot *slot_of(struct world *w, struct rng *r, struct fuzz_vm *vm,
 				       u32 area)
 {
@@ -136,10 +136,9 @@ static bool has_gsi(const struct fuzz_dev *d)
 	return false;
 }
 
-/* And the windows beneath. */
 void fuzz_make_memory(struct world *w, struct rng *r, struct fuzz_dev *d)
 {
-	struct kvm_msix_locate args = { .flags = KVM_MSIX_LOCATE_TABLE };
+	struct kvm_msix_addr args = { .flags = KVM_MSIX_ADDR_TABLE };
 	const struct fuzz_slot *slot;
 
 	if (d->vm->fd < 0 || has_gsi(d))
@@ -149,14 +148,14 @@ void fuzz_make_memory(struct world *w, struct rng *r, struct fuzz_dev *d)
 		return;
 	args.table_gpa = slot->gpa + d->table_offset;
 	if (!one_in(r, 4)) {
-		args.flags |= KVM_MSIX_LOCATE_PBA;
+		args.flags |= KVM_MSIX_ADDR_PBA;
 		args.pba_gpa = d->flags & KVM_MSIX_CREATE_MMAP_PBA ?
 			       slot->gpa + d->pba_offset : draw_page(r, 1) + pick(r, 500) * 8;
 	}
-	fuzz_locate(w, r, d, &args);
+	fuzz_set_addr(w, r, d, &args);
 }
 
-/* A mapping comes, or goes. */
+/* Map an area, or unmap it. */
 void fuzz_op_map(struct world *w, struct rng *r)
 {
 	struct fuzz_dev *d = fuzz_draw_dev(w, r);
@@ -187,7 +186,7 @@ void fuzz_op_map(struct world *w, struct rng *r)
 	fuzz_expect_errno("mmap", want, fuzz_map(w, area, d, first, pages, prot, flags));
 }
 
-/* A mapping is elsewhere, there twice, shorter, of other protection. */
+/* Move a mapping, duplicate it, shorten it, or change its protection. */
 void fuzz_op_remap(struct world *w, struct rng *r)
 {
 	u32 from = pick(r, FUZZ_AREAS), to = (from + 1 + pick(r, FUZZ_AREAS - 1)) % FUZZ_AREAS;
@@ -212,7 +211,7 @@ void fuzz_op_remap(struct world *w, struct rng *r)
 	}
 }
 
-/* Advice that the kernel may follow, but not so that anything is lost by it. */
+/* Call madvise(); whatever the advice, no data may be lost. */
 void fuzz_op_advise(struct world *w, struct rng *r)
 {
 	static const int advice[] = {
@@ -228,7 +227,7 @@ void fuzz_op_advise(struct world *w, struct rng *r)
 	madvise(area->mem, area->pages * FUZZ_PAGE, what);
 }
 
-/* Guest memory comes, moves, or goes. */
+/* Create, move, change or delete a memory slot. */
 void fuzz_op_slot(struct world *w, struct rng *r)
 {
 	struct fuzz_slot slot = { .area = pick(r, FUZZ_AREAS), .read_only = one_in(r, 6) };
@@ -240,7 +239,7 @@ void fuzz_op_slot(struct world *w, struct rng *r)
 		return;
 	if (old.pages && one_in(r, 2)) {
 		fuzz_set_slot(w, vm, i, NULL);
-		/* Away and back. */
+		/* Set the deleted slot again. */
 		if (one_in(r, 2))
 			fuzz_set_slot(w, vm, i, &old);
 		return;
@@ -263,7 +262,7 @@ void fuzz_op_slot(struct world *w, struct rng *r)
 		fuzz_set_slot(w, vm, i, &slot);
 }
 
-/* As in a migration. */
+/* Read the dirty logs, as in a migration. */
 void fuzz_op_log(struct world *w, struct rng *r)
 {
 	struct fuzz_vm *vm = w->vm[0];
@@ -274,7 +273,7 @@ void fuzz_op_log(struct world *w, struct rng *r)
 			fuzz_read_log(w, vm, i);
 }
 
-/* The VMM writes to the memory itself: one field of an entry. */
+/* The VMM stores to one field of a mapped entry. */
 void fuzz_op_poke(struct world *w, struct rng *r)
 {
 	u32 field = pick(r, 4) * 4, first = pick(r, FUZZ_AREAS), i, v, at, val;
@@ -290,7 +289,7 @@ void fuzz_op_poke(struct world *w, struct rng *r)
 		return;
 	d = area->dev;
 	v = pick(r, one_in(r, 4) || d->m.nr < 4 ? d->m.nr : 4);
-	/* One that waits. */
+	/* Prefer a pending vector, and its Vector Control. */
 	for (i = 0; i < d->m.nr && one_in(r, 2) && !d->m.vector[v].pending; i++)
 		v = (v + 1) % d->m.nr;
 	if (d->m.vector[v].pending)
@@ -306,7 +305,7 @@ void fuzz_op_poke(struct world *w, struct rng *r)
 	WRITE_ONCE(*(u32 *)(area->mem + at - area->first * FUZZ_PAGE), val);
 }
 
-/* A mapping that grows has nothing where the function ends. */
+/* If a mapping grows beyond the function's end, the new page faults. */
 void fuzz_op_grow(struct world *w, struct rng *r)
 {
 	struct fuzz_dev *d = fuzz_draw_dev(w, r);
@@ -332,7 +331,7 @@ void fuzz_op_grow(struct world *w, struct rng *r)
 
 #define REST_MS	20000
 
-/* One where the VMM may write to the function's first page. */
+/* An area where the VMM may write to the function's first page. */
 static struct fuzz_area *first_page(struct world *w, const struct fuzz_dev *d)
 {
 	struct fuzz_area *area;
@@ -362,8 +361,8 @@ static bool any_pending(const struct fuzz_dev *d)
 }
 
 /*
- * Until the pages are protected again, after a store. When they are for the
- * second time, the look after the first time is over.
+ * Wait until the pages are protected again, after a store. When this has happened
+ * twice, the kernel's look after the first time is over.
  */
 static void until_protected(const struct fuzz_dev *d, struct fuzz_area *area)
 {
@@ -371,7 +370,7 @@ static void until_protected(const struct fuzz_dev *d, struct fuzz_area *area)
 	u32 tries;
 
 	for (tries = 0; tries < REST_MS; tries++) {
-		/* A store may slip in when they are just about to be. */
+		/* A store just before the protection can go unseen: repeat the store. */
 		if (!(tries % 100))
 			store_same(area->mem + d->table_offset);
 		usleep(1000);
@@ -381,7 +380,7 @@ static void until_protected(const struct fuzz_dev *d, struct fuzz_area *area)
 	fuzz_fail("device %i is not watched", d->id);
 }
 
-/* Where no store is awaited, nobody watches after a while. */
+/* Wait until the kernel stops watching the pages, as no vector needs a store. */
 static void until_open(const struct fuzz_dev *d, struct fuzz_area *area)
 {
 	u8 *page = area->mem + d->table_offset;
@@ -439,7 +438,7 @@ static void poke_control(struct world *w, struct fuzz_dev *d, struct fuzz_area *
 	WRITE_ONCE(*(u32 *)(area->mem + at), val);
 }
 
-/* Vectors that nobody has bound are used: at first, again, and after a reset. */
+/* Mask and unmask an unbound vector, once or several times. */
 void fuzz_op_tell(struct world *w, struct rng *r)
 {
 	struct kvm_msix_control on = { .control = ENABLE };

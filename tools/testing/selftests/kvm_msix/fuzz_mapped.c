@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Tables that are guest memory: which function is mapped where in this process,
- * which of that a VM has as memory, and what an access there does.
+ * Tables that are guest memory: where functions are mapped in this process, which
+ * part of a mapping is a VM's memory, and what an access there does.
  *
  * An area is a range of addresses that is a mapping of a function, or a hole. A
- * memory slot names a part of an area, whatever is there.
+ * memory slot names a part of an area, whatever is mapped there.
  *
- * What is written in memory, by whomever, is noticed a little later. So a pending
- * vector that may send again is late: once the operation is over it has to send,
- * within a bound, and without an ioctl that would find it. A late vector that was
- * masked again has sent or has not: the kernel knows.
+ * The kernel notices a store to memory, by the guest or by the VMM, a little
+ * later. So a pending vector that a store lets send is late: after the
+ * operation the vector must send within a bound, and without an ioctl that
+ * would find it. A late vector that was masked again has sent or has not;
+ * GET_STATE tells.
  */
 #include <sys/mman.h>
 
@@ -22,7 +23,7 @@
  * Areas and slots.
  */
 
-/* No address of an area is ever free: nobody else shall have what a slot names. */
+/* Keep the addresses of areas in use: a slot must not name other memory. */
 static u8 *make_hole(u8 *mem, u32 pages)
 {
 	mem = mmap(mem, pages * FUZZ_PAGE, PROT_NONE,
@@ -92,7 +93,7 @@ bool fuzz_mapped(const struct world *w, const struct fuzz_dev *d)
 	return false;
 }
 
-/* An old size of 0 has mremap() leave the old one where it is. */
+/* With an old size of 0, mremap() leaves the old mapping in place. */
 void fuzz_move_area(struct world *w, u32 from, u32 to, bool copy)
 {
 	struct fuzz_area *a = &w->area[from], *b = &w->area[to];
@@ -157,7 +158,7 @@ static void delete_slot(struct fuzz_vm *vm, u32 i)
 	vm->slot[i].pages = 0;
 }
 
-/* KVM moves memory, and logs what is written to it or not, but nothing else. */
+/* KVM can move a slot, and switch its dirty log; other changes need a new slot. */
 static bool same_memory(const struct fuzz_slot *a, const struct fuzz_slot *b)
 {
 	return a->pages == b->pages && a->area == b->area && a->first == b->first &&
@@ -211,7 +212,7 @@ void fuzz_read_log(struct world *w, struct fuzz_vm *vm, u32 i)
 	slot->dirty = 0;
 }
 
-/* Whose page, and which, is in this slot there, if it may be accessed so? */
+/* Find the function and the page at @gpa, if slot and mapping allow the access. */
 static struct fuzz_dev *page_at(const struct world *w, const struct fuzz_slot *slot, bool write,
 				u64 gpa, u32 *page)
 {
@@ -255,7 +256,7 @@ bool fuzz_tame_memory(struct fuzz_vm *vm, struct access *a)
 }
 
 /*
- * The picture of the PBA.
+ * The guest-visible PBA.
  */
 
 void fuzz_picture(struct fuzz_dev *d, u32 v)
@@ -348,7 +349,7 @@ void fuzz_poke(struct world *w, struct fuzz_dev *d, u32 at, u32 len, const u8 *b
 			d->drawn = true;
 			continue;
 		}
-		/* One entry, or its part. */
+		/* An entry, or a part of one. */
 		v = (at - d->table_offset) / ENTRY_SIZE;
 		n = ENTRY_SIZE - (at - d->table_offset) % ENTRY_SIZE;
 		n = n < len ? n : len;
@@ -381,7 +382,7 @@ void fuzz_memory_access(struct world *w, struct fuzz_vm *vm, bool write, u64 gpa
  * The end of an operation.
  */
 
-/* A bit that was cleared and written at once is as one of both has left it. */
+/* If the kernel and a store raced for a bit's byte, take the byte from memory. */
 static void take_picture(struct world *w, struct fuzz_dev *d, u32 v)
 {
 	u32 at = d->pba_offset + v / 8, i, page = at / FUZZ_PAGE;
@@ -399,7 +400,7 @@ static void take_picture(struct world *w, struct fuzz_dev *d, u32 v)
 	}
 }
 
-/* By debugfs, which changes nothing, unlike GET_STATE; without it, true. */
+/* Ask debugfs, as GET_STATE would send; without debugfs, return true. */
 static bool all_sent(struct fuzz_dev *d)
 {
 	bool pending, all = true;
@@ -420,7 +421,7 @@ static bool all_sent(struct fuzz_dev *d)
 	return all && v == d->m.nr;
 }
 
-/* GET_STATE takes each vector's lock: what is being sent has been. */
+/* GET_STATE takes each vector's lock: no message is still being sent then. */
 static void take_late(struct world *w, struct fuzz_dev *d)
 {
 	struct msix_state *state = msix_get_state(d->fd, d->m.nr);
@@ -433,7 +434,7 @@ static void take_late(struct world *w, struct fuzz_dev *d)
 			continue;
 		if (!(state->pba[v / 64] >> v % 64 & 1)) {
 			d->m.vector[v].pending = false;
-			fuzz_expect_kick(w, d, v, late);
+			fuzz_expect_release(w, d, v, late);
 			take_picture(w, d, v);
 		}
 		late->is = false;
@@ -466,7 +467,7 @@ void fuzz_settle(struct world *w)
 			settle(w, w->dev[i]);
 }
 
-/* The VMM's mappings show the same. */
+/* Compare the VMM's mappings with the model. */
 void fuzz_compare_areas(struct world *w)
 {
 	struct fuzz_area *area;

@@ -1,23 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * usage: fuzz_test [-s SEED] [-n OPS] [-t SECONDS] [-T SECONDS] [-k FILE] [-r FILE]
+ * usage: fuzz_test [-s SEED] [-n OPS] [-t SECONDS] [-T SECONDS] [-r FILE]
  *
- *	-s	seed of the first sequence; the next one has the next
+ *	-s	seed of the first sequence; each further sequence adds 1
  *	-n	number of operations to try, in sequences of 20 to 120
- *	-t	or time to try for
- *	-T	time for many threads at once; 0: not
- *	-k	where to write what code was reached, if the kernel has KCOV
- *	-r	do the sequence in FILE, as a failure prints it, and nothing else
+ *	-t	or how many seconds to try
+ *	-T	how many seconds many threads run at once; 0: none
+ *	-r	run the sequence in FILE, as a failure prints it, and no other
  *
- * After each operation all that can be seen of the module is compared with a
+ * After each operation, all that can be seen of the module is compared with a
  * model. See fuzz.h. With KCOV, sequences that reach new code are kept, and
- * every other sequence is made from these.
+ * half of the further sequences are made from kept ones.
  */
 #include <stdarg.h>
 #include <time.h>
 
 #include "kselftest.h"
-#include "fuzz.h"
+#include "fuzz_ops.h"
 
 #define LINES	80
 #define KEPT	512
@@ -89,7 +88,7 @@ static u32 draw_kind(struct rng *r)
 	return i;
 }
 
-/* A function that answers comes first: the table's order is that of a VMM. */
+/* Begin with fuzz_ops' first five, which make a function as a VMM does. */
 static void draw_sequence(struct rng *r, struct sequence *s)
 {
 	u32 i;
@@ -104,7 +103,7 @@ static void draw_sequence(struct rng *r, struct sequence *s)
 static struct sequence kept[KEPT];
 static u32 nr_kept;
 
-/* A few operations changed, put in, or taken from another. */
+/* Change a kept sequence: some operations, by new ones or those of another sequence. */
 static void draw_mutant(struct rng *r, struct sequence *s)
 {
 	const struct sequence *other = &kept[pick(r, nr_kept)];
@@ -140,7 +139,7 @@ static void keep(struct rng *r, const struct sequence *s)
 	kept[nr_kept < KEPT ? nr_kept++ : pick(r, KEPT)] = *s;
 }
 
-/* Returns how much new code it has reached. */
+/* Returns how many basic blocks were reached for the first time. */
 static u32 run_sequence(const struct sequence *s, u64 seed)
 {
 	struct rng r = { .state = s->op[0].seed };
@@ -218,10 +217,10 @@ int main(int argc, char **argv)
 {
 	u64 seed = 1, nr = 8000, threads_ops;
 	u32 seconds = 0, threads_seconds = 5;
-	const char *kcov = NULL, *again = NULL;
+	const char *again = NULL;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "s:n:t:T:k:r:")) != -1) {
+	while ((opt = getopt(argc, argv, "s:n:t:T:r:")) != -1) {
 		switch (opt) {
 		case 's':
 			seed = strtoull(optarg, NULL, 0);
@@ -234,9 +233,6 @@ int main(int argc, char **argv)
 			break;
 		case 'T':
 			threads_seconds = atoi(optarg);
-			break;
-		case 'k':
-			kcov = optarg;
 			break;
 		case 'r':
 			again = optarg;
@@ -269,7 +265,5 @@ int main(int argc, char **argv)
 		ksft_test_result_pass("%llu operations of many threads\n",
 				      (unsigned long long)threads_ops);
 	}
-	if (kcov && fuzz_kcov_on())
-		fuzz_kcov_write(kcov);
 	ksft_finished();
 }

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the VMM of a lazy function is told by unmask_eventfd.
+ * When unmask_eventfd tells the VMM of a lazy function that vectors are unmasked.
  *
  * A vector that is unmasked, unbound and untold while MSI-X is enabled is due:
- * after what made it so comes a signal, within a bound. So the eventfd is emptied
- * before anything that makes a vector due. One signal may be for all that are, but
- * none is for nothing: no more come than may.
+ * within a bounded time after the vector became due, a signal follows. Empty the
+ * eventfd before any change that makes a vector due. One signal may be for all
+ * vectors that are due, but each signal needs a cause: at most @may_tell signals
+ * come.
  *
- * Whether a mask between two unmasks was seen is the kernel's secret, till it has
- * surely looked (fuzz_told_look()). Until then the second one may be told or not.
+ * The kernel may or may not have seen a mask between two unmasks, until it has
+ * surely looked (fuzz_told_look()). Until then, the VMM may or may not be told
+ * of the second unmask.
  */
 #include <poll.h>
 
@@ -31,7 +33,7 @@ bool fuzz_tells(const struct fuzz_dev *d)
 	return false;
 }
 
-/* The VMM looks at all vectors then. */
+/* Take the signals; on a signal, a VMM looks at all vectors. */
 static void take_signals(struct fuzz_dev *d)
 {
 	u64 n = event_drain(d->unmask_event);
@@ -54,7 +56,7 @@ static bool would_be_told(const struct fuzz_dev *d, u32 v)
 	return d->m.enabled && unbound(d, v) && !model_masked(&d->m, v);
 }
 
-/* What comes from now on may be, or has to be, about this vector. */
+/* The next signal may be about @v, and must come if @v is due. */
 static void next_is_for(struct fuzz_dev *d, u32 v)
 {
 	if (d->tell[v] == TOLD || !would_be_told(d, v))
@@ -70,13 +72,13 @@ void fuzz_told_write(struct fuzz_dev *d, u32 v, bool was_masked, bool trapped)
 	if (d->unmask_event < 0 || was_masked == model_masked(&d->m, v))
 		return;
 	if (!was_masked) {
-		/* It may have been told, or been seen masked since. */
+		/* The VMM may have been told, or the kernel may see the mask. */
 		if (d->tell[v] == TOLD || (d->m.enabled && unbound(d, v)))
 			d->tell[v] = MAYBE_TOLD;
 		return;
 	}
 	next_is_for(d, v);
-	/* The exit has told it already; a look that comes will tell it again. */
+	/* The exit has told the VMM; the kernel's next look may signal as well. */
 	if (trapped && would_be_told(d, v))
 		d->tell[v] = MAYBE_TOLD;
 }
@@ -85,7 +87,7 @@ void fuzz_told_bind(struct fuzz_dev *d, u32 v)
 {
 	if (d->unmask_event < 0)
 		return;
-	/* Who unbinds it unmasked knows that. */
+	/* If the VMM unbinds an unmasked vector, no signal follows. */
 	d->tell[v] = unbound(d, v) && !model_masked(&d->m, v) ? TOLD : UNTOLD;
 }
 
@@ -140,7 +142,7 @@ void fuzz_told_settle(struct fuzz_dev *d)
 	if (any_due(d) && poll(&p, 1, PATIENCE_MS) != 1)
 		fuzz_fail("device %i does not tell of an unbound vector", d->id);
 	take_signals(d);
-	/* It is counted before it is signalled. */
+	/* The kernel counts a signal before it signals. */
 	for (tries = 0; d->stats_fd >= 0 && d->told != fuzz_stat(d, STAT_TOLD); tries++) {
 		if (tries == PATIENCE_MS)
 			EXPECT_SAME("told", d->told, fuzz_stat(d, STAT_TOLD));

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Routes of vectors with a GSI, while everybody changes KVM's routing table at
- * once: a vCPU its mask and message, the VMM its own table - through the module
- * and behind its back - and the binding of many other vectors, one of which the
- * vCPU masks and unmasks as well. All the while the device signals an irqfd and
- * the vector's own eventfd. Nothing may break, the VMM's own route is always
- * there, and in the end ours is what it should be.
+ * Routes of vectors with a GSI, while several parties change KVM's routing
+ * table at once. A vCPU changes the mask and message of vector 0, and masks and
+ * unmasks vector 1. The VMM sets its own table, by the module's ioctl and by
+ * KVM's, and binds and unbinds many other vectors. Meanwhile the device signals
+ * an irqfd and vector 0's eventfd. Nothing may break, the VMM's own route must
+ * always be there, and in the end vector 0's route must have the right message.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -14,11 +14,11 @@
 #include "kvm_msix_util.h"
 
 #define SIZE	2048
-#define NR	64	/* with a GSI */
+#define NR	64	/* vectors with a GSI */
 #define GSI	50
-#define OTHER	60	/* the VMM's own */
-#define MANY	100	/* and those of the other vectors */
-#define VEC	0x50	/* and the next one */
+#define OTHER	60	/* the VMM's own GSI */
+#define MANY	100	/* GSIs of the other vectors, from here on */
+#define VEC	0x50	/* also the next one */
 #define VMMS	0x60
 #define ROUNDS	300
 #define FULL_ROUNDS	2000
@@ -32,7 +32,7 @@ static u64 stop;
 static u64 changes;
 static u64 moves_only;
 
-/* Another message all the time, and no mask. */
+/* Change the message all the time, without masking. */
 static void guest_mover(void)
 {
 	u64 i;
@@ -81,7 +81,7 @@ FIXTURE_SETUP(gsi_race)
 
 	self->m = msix_vm_create(1, guest_changer);
 	self->d = msix_create(self->m->vm, SIZE, 0);
-	msix_locate(&self->d, TABLE, PBA);
+	msix_set_addr(&self->d, TABLE, PBA);
 	for (i = 0; i < SIZE; i++) {
 		s->entry[i][0] = MSI_ADDR(0);
 		s->entry[i][2] = VEC + 2;
@@ -127,25 +127,26 @@ static void *device_thread(void *arg)
 TEST_F_TIMEOUT(gsi_race, everybody, 300)
 {
 	struct kvm_irq_routing_entry table = msi_route(OTHER, MSI_ADDR(0), VMMS);
-	struct kvm_msix_vector on[NR - 1], off[NR - 1];
+	struct kvm_msix_binding on[NR - 1], off[NR - 1];
 	struct device device = { event_create(), event_create() };
-	u64 *irqs = self->m->cpu[0]->irqs, before;
+	u64 *irqs = self->m->cpu[0]->irqs, *changed = GUEST_VAR(self->m, changes), before;
 	pthread_t vcpu, signaller;
 	int i, spins;
 
 	for (i = 0; i < NR - 1; i++) {
-		on[i] = (struct kvm_msix_vector) { -1, MANY + i };
-		off[i] = (struct kvm_msix_vector) { -1, -1 };
+		on[i] = (struct kvm_msix_binding) { -1, MANY + i };
+		off[i] = (struct kvm_msix_binding) { -1, -1 };
 	}
-	kvm_irqfd(self->m->vm, device.irqfd, GSI, 0);
+	vm_irqfd(self->m->vm, device.irqfd, GSI, 0);
 	msix_bind_one(&self->d, 0, device.event, GSI);
 	ASSERT_EQ(0, __msix_set_gsi_routing(self->d.fd, 1, &table));
 	ASSERT_EQ(0, pthread_create(&vcpu, NULL, vcpu_thread, self->m));
 	ASSERT_EQ(0, pthread_create(&signaller, NULL, device_thread, &device));
-	while (!READ_ONCE(*GUEST_VAR(self->m, changes)))
+	while (!READ_ONCE(*changed))
 		usleep(1000);
 
-	for (i = 0; i < ROUNDS; i++) {
+	/* However little of the time the guest has had. */
+	for (i = 0; i < ROUNDS || i % 4 || READ_ONCE(*changed) <= ROUNDS; i++) {
 		switch (i % 4) {
 		case 0:
 			EXPECT_EQ(0, __msix_bind(self->d.fd, 1, NR - 1, on));
@@ -172,15 +173,14 @@ TEST_F_TIMEOUT(gsi_race, everybody, 300)
 	ASSERT_EQ(0, __msix_set_gsi_routing(self->d.fd, 1, &table));
 	WRITE_ONCE(*GUEST_VAR(self->m, stop), 1);
 	pthread_join(vcpu, NULL);
-	/* No work of the irqfd's is left, and the guest takes what has arrived. */
-	kvm_irqfd(self->m->vm, device.irqfd, GSI, KVM_IRQFD_FLAG_DEASSIGN);
-	kvm_irqfd(self->m->vm, device.irqfd, GSI, 0);
+	/* Wait for the irqfd's work, and have the guest take its interrupts. */
+	vm_irqfd(self->m->vm, device.irqfd, GSI, KVM_IRQFD_FLAG_DEASSIGN);
+	vm_irqfd(self->m->vm, device.irqfd, GSI, 0);
 	msix_irqs(self->m, 0, VEC, 0);
-	TH_LOG("%lu changes; %lu and %lu interrupts", *GUEST_VAR(self->m, changes), irqs[VEC],
+	TH_LOG("%lu changes in %i rounds; %lu and %lu interrupts", *changed, i, irqs[VEC],
 	       irqs[VEC + 1]);
-	EXPECT_GT(*GUEST_VAR(self->m, changes), ROUNDS);
 
-	/* One entry for the GSI, with the last message, and none for those given up. */
+	/* The GSI has one route, with the last message; unbound GSIs have none. */
 	before = irqs[VEC];
 	event_signal(device.irqfd);
 	EXPECT_EQ(before + 1, msix_irqs(self->m, 0, VEC, before + 1));
@@ -196,13 +196,13 @@ TEST_F_TIMEOUT(gsi_race, everybody, 300)
 }
 
 /*
- * A BIND that fails leaves vector 0 its GSI, however often the guest changes the
- * vector in between. The last of the call's vectors fails, long after the first.
+ * If BIND fails, vector 0 keeps its GSI, however often the guest changes the
+ * vector meanwhile. The last vector of the call fails, long after the first.
  */
 TEST_F_TIMEOUT(gsi_race, bind_fails, 300)
 {
 	struct msix_dev other = msix_create(self->m->vm, 1, 0);
-	struct kvm_msix_vector v[SIZE];
+	struct kvm_msix_binding v[SIZE];
 	pthread_t vcpu;
 	u64 before;
 	int i;
@@ -241,13 +241,13 @@ static void *pulse_thread(void *arg)
 }
 
 /*
- * KVM copies the entries of a GSI to its stack, where it has room for as many as
- * there are irqchips, and so many the VMM may put there. That ours takes their
- * place shall not make it one more, ever: KVM does not look.
+ * KVM copies a GSI's entries to its stack, without a check: the array has room
+ * for one entry for each irqchip, and the VMM may set as many. When the
+ * module's entry replaces them, the list must never have one entry more.
  *
- * A list that is too long for a moment is so between two stores: only a reader
- * that begins just then can tell. By itself that takes luck; tools/testing/slow
- * holds who changes the list.
+ * A list that is too long is too long only between two stores, and only a reader
+ * that begins in this moment finds out. To hit the moment takes luck, or
+ * tools/testing/slow, which holds the function that changes the list.
  */
 TEST_F_TIMEOUT(gsi_race, full_list, 300)
 {
@@ -267,7 +267,7 @@ TEST_F_TIMEOUT(gsi_race, full_list, 300)
 		table[i].gsi = OTHER;
 		table[i].type = KVM_IRQ_ROUTING_IRQCHIP;
 	}
-	/* The guest knows nothing of a PIC, whose first vector is 0. */
+	/* Mask the PIC, which the guest does not set up: its first vector is 0. */
 	vm_ioctl(self->m->vm, KVM_GET_IRQCHIP, &pic);
 	pic.chip.pic.imr = 0xff;
 	vm_ioctl(self->m->vm, KVM_SET_IRQCHIP, &pic);
@@ -285,14 +285,14 @@ TEST_F_TIMEOUT(gsi_race, full_list, 300)
 	WRITE_ONCE(*GUEST_VAR(self->m, stop), 1);
 	pthread_join(pulser, NULL);
 
-	/* They are gone, ours is there. */
+	/* The VMM's entries are gone, the module's is there. */
 	before = msix_irqs(self->m, 0, VEC + 3, 0);
 	kvm_irq_pulse(self->m->vm, OTHER);
 	EXPECT_EQ(before + 1, msix_irqs(self->m, 0, VEC + 3, before + 1));
 	close(other.fd);
 }
 
-/* How many vCPUs KVM gives the interrupt to; negative: none, for nothing is routed there. */
+/* How many vCPUs get the interrupt; negative: the GSI has no route. */
 static int kvm_irq_line_status(struct kvm_vm *vm, u32 gsi)
 {
 	struct kvm_irq_level line = { .irq = gsi, .level = 1 };
@@ -303,7 +303,7 @@ static int kvm_irq_line_status(struct kvm_vm *vm, u32 gsi)
 
 /*
  * Each injection by GSI is one interrupt, by the old message or by the new one,
- * also while the one takes the other's place.
+ * also while the new message replaces the old one.
  */
 TEST_F_TIMEOUT(gsi_race, moves, 300)
 {
@@ -322,7 +322,7 @@ TEST_F_TIMEOUT(gsi_race, moves, 300)
 	pthread_join(vcpu, NULL);
 }
 
-/* Rounds of the two below: the table is small, a BIND begins, it is done. */
+/* Rounds of the next test: the table is small; a BIND begins; the BIND is done. */
 struct resize {
 	struct kvm_vm *vm;
 	u64 small;
@@ -336,7 +336,7 @@ static void wait_for_round(u64 *count, u64 round)
 		sched_yield();
 }
 
-/* Return: how often the VMM's own table was not what it had just set. */
+/* Returns how often the VMM's table was lost, or could not be set. */
 static void *resize_thread(void *arg)
 {
 	struct kvm_irq_routing_entry small = msi_route(OTHER, MSI_ADDR(0), VMMS);
@@ -356,8 +356,8 @@ static void *resize_thread(void *arg)
 }
 
 /*
- * KVM's table has no room for a GSI. When it is to be given more it is another,
- * which has more than that.
+ * KVM's table has no room for a GSI. When the module is about to replace KVM's
+ * table by a larger table, the VMM may have set an even larger table.
  */
 TEST_F_TIMEOUT(gsi_race, table_grows, 300)
 {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Vectors with a GSI: KVM's own ways to inject by GSI - an irqfd, and
- * KVM_IRQ_LINE, which answers at once - find the guest's message there while
- * the vector may send, and nothing otherwise.
+ * KVM_IRQ_LINE, which injects at once - find the guest's message as the GSI's
+ * route while the vector may send, and no route otherwise.
  */
 #include "kselftest_harness.h"
 #include "kvm_msix_util.h"
@@ -24,7 +24,7 @@ FIXTURE_SETUP(gsi)
 	self->m = msix_vm_create(1, NULL);
 	self->d = msix_create(self->m->vm, NR, 0);
 	self->event = event_create();
-	msix_locate(&self->d, BAR_GPA, BAR_GPA + 0x4000);
+	msix_set_addr(&self->d, BAR_GPA, BAR_GPA + 0x4000);
 	msix_control(&self->d, ENABLE);
 	entry_program(self->m, &self->d, 0, MSI_ADDR(0), VEC);
 	entry_unmask(self->m, &self->d, 0);
@@ -39,7 +39,7 @@ FIXTURE_TEARDOWN(gsi)
 	msix_vm_free(self->m);
 }
 
-/* Does KVM have a message for @gsi? Counts what arrives on @vector. */
+/* Inject by @gsi; returns how many interrupts on @vector come of it. */
 static u64 pulse(struct msix_vm *m, u32 gsi, u8 vector)
 {
 	u64 before = READ_ONCE(m->cpu[0]->irqs[vector]);
@@ -50,16 +50,16 @@ static u64 pulse(struct msix_vm *m, u32 gsi, u8 vector)
 }
 
 /*
- * An irqfd without a route hands its event to a work, that looks again. To take
- * the irqfd away waits for that work.
+ * If an irqfd has no route, KVM hands the event to a work, which looks for a
+ * route again. Deassigning the irqfd waits for the work.
  */
 static void flush_irqfd(struct msix_vm *m, int event, u32 gsi)
 {
-	kvm_irqfd(m->vm, event, gsi, KVM_IRQFD_FLAG_DEASSIGN);
-	kvm_irqfd(m->vm, event, gsi, 0);
+	vm_irqfd(m->vm, event, gsi, KVM_IRQFD_FLAG_DEASSIGN);
+	vm_irqfd(m->vm, event, gsi, 0);
 }
 
-/* Signals the irqfd; interrupts that come of it. It is consumed in any case. */
+/* Signal the irqfd, which consumes the signal; returns the interrupts. */
 static u64 by_irqfd(struct msix_vm *m, int event, u8 vector, u64 want)
 {
 	u64 before = msix_irqs(m, 0, vector, 0);
@@ -78,13 +78,39 @@ do {										\
 	EXPECT_EQ(_n, by_irqfd(self->m, self->event, vector, _n));			\
 } while (0)
 
+/*
+ * Does KVM post the interrupt of an irqfd, and leave the interrupt posted when the
+ * GSI loses its route? KVM up to 6.16 does: see "Limits" in kvm_msix.rst. The VM of
+ * this experiment has nothing of kvm_msix.
+ */
+static bool irqfd_stays_posted(void)
+{
+	struct kvm_irq_routing_entry route = msi_route(OTHER, MSI_ADDR(0), VEC);
+	struct msix_vm *m = msix_vm_create(1, NULL);
+	int event = event_create();
+	bool stays;
+
+	TEST_ASSERT_EQ(__kvm_set_gsi_routing(m->vm, 1, &route), 0);
+	vm_irqfd(m->vm, event, OTHER, 0);
+	TEST_ASSERT_EQ(__kvm_set_gsi_routing(m->vm, 0, &route), 0);
+	stays = event_is_posted(event);
+	/* Deassigning ends the posting only if there is a route. */
+	TEST_ASSERT_EQ(__kvm_set_gsi_routing(m->vm, 1, &route), 0);
+	vm_irqfd(m->vm, event, OTHER, KVM_IRQFD_FLAG_DEASSIGN);
+	close(event);
+	msix_vm_free(m);
+	return stays;
+}
+
 TEST_F(gsi, irqfd)
 {
-	kvm_irqfd(self->m->vm, self->event, GSI, 0);
+	if (irqfd_stays_posted())
+		SKIP(return, "KVM leaves irqfds posted without a route");
+	vm_irqfd(self->m->vm, self->event, GSI, 0);
 	EXPECT_IRQFD(VEC, 1);
 	EXPECT_IRQFD(VEC, 1);
 
-	/* Masked: none, and none later either. */
+	/* Masked: no interrupt, and none after the unmask. */
 	entry_mask(self->m, &self->d, 0);
 	EXPECT_IRQFD(VEC, 0);
 	entry_unmask(self->m, &self->d, 0);
@@ -105,8 +131,10 @@ TEST_F(gsi, irqfd)
 
 TEST_F(gsi, irqfd_before_bind)
 {
+	if (irqfd_stays_posted())
+		SKIP(return, "KVM leaves irqfds posted without a route");
 	msix_bind_one(&self->d, 0, -1, -1);
-	kvm_irqfd(self->m->vm, self->event, GSI, 0);
+	vm_irqfd(self->m->vm, self->event, GSI, 0);
 	EXPECT_IRQFD(VEC, 0);
 	msix_bind_one(&self->d, 0, -1, GSI);
 	EXPECT_IRQFD(VEC, 1);
@@ -114,7 +142,7 @@ TEST_F(gsi, irqfd_before_bind)
 	EXPECT_IRQFD(VEC, 0);
 }
 
-/* An eventfd and a GSI: each is a way in; only the eventfd latches. */
+/* A vector with an eventfd and a GSI: both send; only the eventfd latches. */
 TEST_F(gsi, eventfd_and_gsi)
 {
 	msix_bind_one(&self->d, 0, self->event, GSI);
@@ -130,7 +158,7 @@ TEST_F(gsi, eventfd_and_gsi)
 	EXPECT_EQ(3, msix_irqs(self->m, 0, VEC, 3));
 }
 
-/* All that can stop a vector takes the route away, all of it again gives it. */
+/* Everything that stops the vector removes the route, and undoing it adds it. */
 TEST_F(gsi, route_while_it_may_send)
 {
 	EXPECT_EQ(1, pulse(self->m, GSI, VEC));
@@ -176,7 +204,7 @@ TEST_F(gsi, route_goes_with_the_function)
 	EXPECT_EQ(1, pulse(self->m, GSI, VEC + 1));
 }
 
-/* The VMM's new tables, through the module, keep our route as it is. */
+/* A new table that the VMM sets by the module's ioctl keeps the vector's route. */
 TEST_F(gsi, vmm_routing)
 {
 	struct kvm_irq_routing_entry table[] = {
@@ -188,20 +216,20 @@ TEST_F(gsi, vmm_routing)
 		msi_route(GSI, MSI_ADDR(0), VEC + 11),
 	};
 
-	kvm_irqfd(self->m->vm, self->event, GSI, 0);
+	vm_irqfd(self->m->vm, self->event, GSI, 0);
 	ASSERT_EQ(0, __msix_set_gsi_routing(self->d.fd, 2, table));
 	EXPECT_EQ(1, pulse(self->m, GSI, VEC));
 	EXPECT_IRQFD(VEC, 1);
 	EXPECT_EQ(1, pulse(self->m, OTHER, VEC + 8));
 	EXPECT_EQ(1, pulse(self->m, OTHER + 1, VEC + 9));
 
-	/* Refused: the table stays. */
+	/* A table that is refused changes nothing. */
 	EXPECT_EQ(EEXIST, __msix_set_gsi_routing(self->d.fd, 2, bad));
 	EXPECT_EQ(1, pulse(self->m, GSI, VEC));
 	EXPECT_EQ(1, pulse(self->m, OTHER, VEC + 8));
 	EXPECT_EQ(0, pulse(self->m, OTHER, VEC + 10));
 
-	/* Set while masked: not there, and there after the unmask. */
+	/* Set while masked: the route is not there, but after the unmask it is. */
 	entry_mask(self->m, &self->d, 0);
 	ASSERT_EQ(0, __msix_set_gsi_routing(self->d.fd, 1, table));
 	EXPECT_EQ(0, pulse(self->m, GSI, VEC));
@@ -210,20 +238,23 @@ TEST_F(gsi, vmm_routing)
 	entry_unmask(self->m, &self->d, 0);
 	EXPECT_EQ(1, pulse(self->m, GSI, VEC));
 
-	/* And the empty table: ours alone. */
+	/* An empty table: only the vector's route is there. */
 	ASSERT_EQ(0, __msix_set_gsi_routing(self->d.fd, 0, NULL));
 	EXPECT_EQ(1, pulse(self->m, GSI, VEC));
 	EXPECT_EQ(0, pulse(self->m, OTHER, VEC + 8));
 	EXPECT_IRQFD(VEC, 1);
+
+	/* While the GSI has its route: see irqfd_stays_posted(). */
+	vm_irqfd(self->m->vm, self->event, GSI, KVM_IRQFD_FLAG_DEASSIGN);
 }
 
-/* Another function's fd serves as well; and keeps that one's routes too. */
+/* Another function's fd can be used, and both functions' routes stay. */
 TEST_F(gsi, vmm_routing_by_another_function)
 {
 	struct kvm_irq_routing_entry table = msi_route(OTHER, MSI_ADDR(0), VEC + 8);
 	struct msix_dev b = msix_create(self->m->vm, 1, 0);
 
-	msix_locate(&b, BAR_GPA + 0x5000, BAR_GPA + 0x5800);
+	msix_set_addr(&b, BAR_GPA + 0x5000, BAR_GPA + 0x5800);
 	msix_control(&b, ENABLE);
 	entry_program(self->m, &b, 0, MSI_ADDR(0), VEC + 1);
 	entry_unmask(self->m, &b, 0);
@@ -237,7 +268,7 @@ TEST_F(gsi, vmm_routing_by_another_function)
 	EXPECT_EQ(1, pulse(self->m, OTHER, VEC + 8));
 }
 
-/* KVM_SET_GSI_ROUTING itself takes our route away until the vector's next change. */
+/* KVM_SET_GSI_ROUTING removes the route until the vector's next change. */
 TEST_F(gsi, vmm_routing_behind_our_back)
 {
 	struct kvm_irq_routing_entry table = msi_route(OTHER, MSI_ADDR(0), VEC + 8);
@@ -253,7 +284,7 @@ TEST_F(gsi, vmm_routing_behind_our_back)
 	EXPECT_EQ(1, pulse(self->m, GSI, VEC));
 	EXPECT_EQ(1, pulse(self->m, OTHER, VEC + 8));
 
-	/* A table that has no place for the GSI: no harm, and all well again after. */
+	/* A table too small for the GSI does no harm; the next one has the route. */
 	ASSERT_EQ(0, __kvm_set_gsi_routing(self->m->vm, 1, &small));
 	entry_mask(self->m, &self->d, 0);
 	entry_unmask(self->m, &self->d, 0);
@@ -263,7 +294,7 @@ TEST_F(gsi, vmm_routing_behind_our_back)
 	EXPECT_EQ(1, pulse(self->m, OTHER, VEC + 8));
 }
 
-/* Beyond KVM's default table, up to the last there is; the others stay. */
+/* GSIs beyond KVM's default table, up to the last; other routes stay. */
 TEST_F(gsi, beyond_the_table)
 {
 	static const u32 gsis[] = { 24, 1000, 4095, 63, 64 };
@@ -287,10 +318,10 @@ TEST_F(gsi, beyond_the_table)
 			EXPECT_EQ(1, pulse(self->m, gsis[i], VEC + 1 + i));
 }
 
-/* All of a large function in one call, and each on its own afterwards. */
-TEST_F_TIMEOUT(gsi, hundreds, 120)
+/* Bind all vectors of a large function in one call, then try each of them. */
+TEST_F(gsi, hundreds)
 {
-	struct kvm_msix_vector *v = calloc(NR, sizeof(*v));
+	struct kvm_msix_binding *v = calloc(NR, sizeof(*v));
 	struct msix_state *s = msix_get_state(self->d.fd, NR);
 	int i;
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Keep a function busy until SIGTERM, then check its books: something else may
- * be tested meanwhile. A vCPU masks, moves and unmasks, halts, and takes the
- * interrupts; two hundred events a second at most. Every other vector has a GSI
- * as well.
+ * Keep a function busy until SIGTERM, while something else is tested, then
+ * check the function's books. A vCPU masks, moves and unmasks, halts, and takes
+ * the interrupts; there are at most two hundred events a second. Every other
+ * vector also has a GSI.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -29,7 +29,7 @@ static void guest_code(void)
 		mmio_read64(BAR_GPA + 0x800);
 		mmio_write32(entry + ENTRY_CTRL, 0);
 		WRITE_ONCE(rounds, i + 1);
-		/* The next event ends it. */
+		/* The next event ends the HLT. */
 		if (i > NR)
 			asm volatile("hlt");
 	}
@@ -55,7 +55,7 @@ static void *vcpu_main(void *arg)
 int main(void)
 {
 	struct sigaction sa = { .sa_handler = on_signal };
-	u64 signalled = 0, irqs = 0, events, latched, coalesced, kicks, delivered, done;
+	u64 signalled = 0, irqs = 0, events, latched, coalesced, released, delivered, done;
 	pthread_t thread;
 	int event[NR], i;
 	struct msix_vm *m;
@@ -66,7 +66,7 @@ int main(void)
 	sigaction(SIGUSR1, &sa, NULL);
 	m = msix_vm_create(1, guest_code);
 	d = msix_create(m->vm, NR, 0);
-	msix_locate(&d, BAR_GPA, BAR_GPA + 0x800);
+	msix_set_addr(&d, BAR_GPA, BAR_GPA + 0x800);
 	for (i = 0; i < NR; i++) {
 		event[i] = event_create();
 		msix_bind_one(&d, i, event[i], i % 2 ? GSI + i : -1);
@@ -89,7 +89,7 @@ int main(void)
 	events = kvm_msix_counter("events");
 	latched = kvm_msix_counter("latched");
 	coalesced = kvm_msix_counter("coalesced");
-	kicks = kvm_msix_counter("kicks");
+	released = kvm_msix_counter("released");
 	delivered = kvm_msix_counter("delivered");
 	for (i = 0; i < NR; i++)
 		irqs += m->cpu[0]->irqs[VEC(i)];
@@ -97,7 +97,7 @@ int main(void)
 	printf("%lu events, %lu delivered, %lu interrupts, %lu rounds of the guest\n", events,
 	       delivered, irqs, done);
 	TEST_ASSERT_EQ(events, signalled);
-	TEST_ASSERT_EQ(delivered, events - latched - coalesced + kicks);
+	TEST_ASSERT_EQ(delivered, events - latched - coalesced + released);
 	TEST_ASSERT_EQ(kvm_msix_counter("dropped"), 0);
 	TEST_ASSERT(irqs && irqs <= delivered, "%lu interrupts", irqs);
 	TEST_ASSERT(done > NR, "%lu rounds", done);

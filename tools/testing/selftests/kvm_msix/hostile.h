@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The kernel's log, which nobody may fill: lines of KVM's, of its emulator's
- * and local APIC's, of the module's, and complaints of any kind, since
- * log_mark(). Others have their reasons to print. KCSAN's reports are no answer
- * to a guest: lab/check-log judges those.
+ * What the tests of hostile guests and processes share: checks that the kernel
+ * has logged nothing, and a child process for what may kill its process.
+ *
+ * Count the log's lines since log_mark() of KVM, of KVM's emulator and local APIC,
+ * of the module, and complaints of any kind; other parts of the kernel may print.
+ * Leave out KCSAN's reports, which no guest provokes: lab/check-log judges them.
  */
 #ifndef SELFTEST_KVM_MSIX_HOSTILE_H
 #define SELFTEST_KVM_MSIX_HOSTILE_H
@@ -12,7 +14,21 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+/* What a test's functions are done to; each test has its own. */
+struct victim;
+
+/* Expect that @wrong, which says what is wrong, is NULL; a failure prints @wrong. */
+#define EXPECT_RIGHT(wrong, what)						\
+do {										\
+	const char *_wrong = wrong;						\
+										\
+	EXPECT_STREQ("right", _wrong ? _wrong : "right") {			\
+		TH_LOG("%s", what);						\
+	}									\
+} while (0)
 
 static inline int log_open(void)
 {
@@ -41,14 +57,14 @@ static inline int log_lines(int fd)
 	for (;;) {
 		len = read(fd, line, sizeof(line) - 1);
 		if (len < 0 && errno == EPIPE) {
-			/* It was overtaken: a flood. */
+			/* The log has overtaken the reader: a flood. */
 			n += 1000;
 			continue;
 		}
 		if (len < 0)
 			break;
 		line[len] = 0;
-		/* Its report ends with a line of these. */
+		/* A report of KCSAN ends with a line of "=". */
 		if (strstr(line, ";BUG: KCSAN: "))
 			data_race = true;
 		if (data_race) {
@@ -64,6 +80,19 @@ static inline int log_lines(int fd)
 		}
 	}
 	return n;
+}
+
+/* Run @fn in a child; returns its result: 0, or the number of the mistake. */
+static inline int in_child(int (*fn)(struct victim *v, void *arg), struct victim *v, void *arg)
+{
+	pid_t pid = fork();
+	int status;
+
+	TEST_ASSERT(pid >= 0, "fork");
+	if (!pid)
+		_exit(fn(v, arg));
+	TEST_ASSERT(waitpid(pid, &status, 0) == pid, "waitpid");
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 #endif /* SELFTEST_KVM_MSIX_HOSTILE_H */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A function with its table in guest memory, for hostile_mapping_test and
- * hostile_memory_test, and whether stores to it are noticed.
+ * A function with its table in guest memory, for hostile_mapping_test,
+ * hostile_store_test and hostile_memory_test, and whether stores to it are noticed.
  *
- * The guest does one load or store a time, as it is told. A test includes
- * kselftest_harness.h and hostile.h first.
+ * The guest does one load or store at a time, by struct guest_todo. A test
+ * includes kselftest_harness.h and hostile.h first.
  */
 #ifndef SELFTEST_KVM_MSIX_HOSTILE_MAPPING_H
 #define SELFTEST_KVM_MSIX_HOSTILE_MAPPING_H
@@ -23,7 +23,7 @@
 #define SLOT	100
 #define ALIAS	(BAR_GPA + 0x10000)
 
-/* The last one of the first page, the first one of the second. */
+/* The last vector on the first page, and the first one on the second. */
 static const u32 vectors[] = { NR - 2, NR - 1 };
 
 enum guest_insn {
@@ -44,7 +44,7 @@ enum guest_insn {
 	FXSAVE_XMM15,
 };
 
-/* What the guest is to do, in its memory. */
+/* What the guest must do; in the guest's memory. */
 struct guest_todo {
 	u64 insn;
 	u64 gpa;
@@ -55,11 +55,11 @@ struct guest_todo {
 extern struct guest_todo guest_todo;
 
 /**
- * struct victim - A function, mapped
- * @m: its VM; the first pages of the BAR are the function's
+ * struct victim - A function that is mapped
+ * @m: the function's VM; the first pages of the BAR are the function's
  * @d: the function
- * @mem: its pages, writable
- * @gpa: where the guest has them
+ * @mem: the function's pages, writable
+ * @gpa: where the guest has these pages
  * @event: by place in vectors[], whose messages are VEC and VEC + 1
  * @log: the kernel's log
  */
@@ -76,27 +76,27 @@ struct victim {
 typedef void (*unmask_fn)(struct victim *v, u32 vector);
 
 void victim_setup(struct victim *v);
-/* Without a check: the VM and what is printed are the caller's. */
+/* A VM with that guest; the caller checks the log, and frees the VM. */
 struct msix_vm *victim_vm(void);
-/* Fds of functions that can be mapped, PBA included; pages of theirs, writable. */
+/* The fd of a function that can be mapped, PBA included; its pages, writable. */
 int victim_function(int vm_fd, u32 nr, u32 flags, u32 pba, int unmask_eventfd);
 void *victim_map(int fd, u64 size, u64 offset);
-/* An errno; @size 0: no memory. */
+/* Set a memory slot, or delete it: @size 0. Returns an errno. */
 int victim_slot(struct victim *v, u32 slot, u64 gpa, u64 size, void *mem, u32 flags);
-/* One instruction of the guest; what a load has loaded. */
+/* Have the guest execute one instruction; returns what a load has loaded. */
 u64 victim_guest(struct msix_vm *m, enum guest_insn insn, u64 gpa, u64 val);
 
 /*
- * What is wrong, or NULL. Each vector gets an event while it is masked, and is
- * unmasked when the pages are about to be protected, are protected, and have been
- * for long. The message has to come, once.
+ * Returns what is wrong, or NULL. Each vector gets an event while masked, and
+ * is unmasked when the pages are about to be protected, are protected, and have
+ * been protected for long. The message must come, once.
  */
 const char *victim_unnoticed(struct victim *v, unmask_fn unmask);
-/* The same of the vector that has this place in vectors[]. */
+/* The same for one vector, vectors[i]. */
 const char *victim_unnoticed_one(struct victim *v, u32 i, unmask_fn unmask);
-/* All that worked at first does, and the books are right. */
+/* Check that everything still works, and that the counters add up. */
 const char *victim_wrong(struct victim *v);
-/* Functions of a process; waits for the last one to go. */
+/* How many functions of a process are left; waits for the last to go. */
 int victim_left(pid_t pid);
 
 void by_guest(struct victim *v, u32 vector);
@@ -112,19 +112,10 @@ static inline u64 victim_gpa(struct victim *v, u32 vector)
 	return v->gpa + vector * ENTRY_SIZE;
 }
 
-#define EXPECT_RIGHT(_wrong, what)						\
-do {										\
-	const char *__wrong = _wrong;						\
-										\
-	EXPECT_EQ(NULL, __wrong) {						\
-		TH_LOG("%s: %s", what, __wrong);				\
-	}									\
-} while (0)
-
 #define EXPECT_NOTICED(v, unmask)						\
 	EXPECT_RIGHT(victim_unnoticed(v, unmask), #unmask)
 
-/* For FIXTURE_TEARDOWN(): what is printed is seen up to the end. */
+/* For FIXTURE_TEARDOWN(): checks the kernel's log up to the end. */
 #define victim_teardown(v)							\
 do {										\
 	struct victim *_v = v;							\

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a VMM can do to the memory slot by which its guest has a table, and the
- * ways in which a guest can store there: as in hostile_mapping_test, a store that
- * unmasks a pending vector is noticed.
+ * What a VMM can do to the memory slot that has a table, and how a guest can
+ * store to the table: as in hostile_mapping_test, the kernel notices a store
+ * that unmasks a pending vector.
  */
 #include <pthread.h>
 #include <asm/kvm_para.h>
@@ -44,7 +44,7 @@ static void by_moved_guest(struct victim *v, u32 vector)
 	by_guest(v, vector);
 }
 
-/* With a vector pending, and the page protected in the guest as well. */
+/* Move the slot while a vector is pending and the guest's page is protected. */
 TEST_F(memory, slot_moves)
 {
 	struct victim *v = &self->v;
@@ -64,7 +64,7 @@ static void far_away(struct victim *v, u32 vector)
 	by_guest(v, vector);
 }
 
-/* Also where no guest has an address: KVM refuses it, or it harms nobody. */
+/* Move the slot beyond the guest's addresses: refused by KVM, or no harm. */
 TEST_F(memory, slot_far_away)
 {
 	EXPECT_NOTICED(&self->v, far_away);
@@ -89,7 +89,7 @@ static void by_read_only_guest(struct victim *v, u32 vector)
 	TEST_ASSERT_EQ(victim_slot(v, SLOT, BAR_GPA, SIZE, v->mem, 0), 0);
 }
 
-/* The addresses beneath answer. */
+/* Without the slot, the kernel answers at its addresses. */
 TEST_F(memory, slot_deleted)
 {
 	EXPECT_NOTICED(&self->v, by_trapped_guest);
@@ -105,7 +105,7 @@ static void by_alias(struct victim *v, u32 vector)
 	victim_guest(v->m, STORE, ALIAS + vector * ENTRY_SIZE + ENTRY_CTRL, 0);
 }
 
-/* The same pages at two addresses of the guest, by one mapping and by another. */
+/* Two slots for the same pages, by one mapping and by two. */
 TEST_F(memory, slot_twice)
 {
 	struct victim *v = &self->v;
@@ -121,7 +121,7 @@ TEST_F(memory, slot_twice)
 	munmap(other, SIZE);
 }
 
-/* Also of another VM, which has nothing to do with the function. */
+/* A slot of another VM, which has nothing to do with the function. */
 static struct msix_vm *neighbour;
 
 static void by_neighbour(struct victim *v, u32 vector)
@@ -153,13 +153,13 @@ static void by_guest_in_a_hole(struct victim *v, u32 vector)
 	t->insn = NOP;
 }
 
-/* The VMM takes the mapping away from under the guest. */
+/* The VMM removes the mapping while the guest stores. */
 TEST_F(memory, hole_in_memory)
 {
 	EXPECT_NOTICED(&self->v, by_guest_in_a_hole);
 }
 
-/* The fd goes, and the mapping has the function all the same. */
+/* After the fd is closed, the mapping keeps the function. */
 TEST_F(memory, without_fd)
 {
 	struct victim *v = &self->v;
@@ -172,19 +172,21 @@ TEST_F(memory, without_fd)
 static void *read_log_thread(void *arg)
 {
 	struct victim *v = arg;
-	u64 bits, dirty = 0;
+	u64 bits, dirty = 0, stop;
 	struct kvm_dirty_log log = { .slot = SLOT, .dirty_bitmap = &bits };
 
-	while (!READ_ONCE(v->m->mmio_answer)) {
+	/* And once when all has been written. */
+	do {
+		stop = READ_ONCE(v->m->mmio_answer);
 		if (__msix_ioctl(v->m->vm->fd, KVM_GET_DIRTY_LOG, &log))
 			return (void *)1;
 		dirty |= bits;
-	}
+	} while (!stop);
 	/* Both pages of the table were written by the guest. */
 	return (void *)(dirty == 3 ? 0 : 0x100 | dirty);
 }
 
-/* A migration, which protects the guest's pages as well, all the time. */
+/* As in a migration: reading the dirty log protects the guest's pages, too. */
 TEST_F(memory, dirty_log)
 {
 	struct victim *v = &self->v;
@@ -216,12 +218,12 @@ static void by_kvmclock(struct victim *v, u32 vector)
 
 TEST_F(memory, kvmclock)
 {
-	/* It has to lie within a page. */
+	/* kvmclock's data must be within a page: only vectors[1] will do. */
 	EXPECT_RIGHT(victim_unnoticed_one(&self->v, 1, by_kvmclock), "by kvmclock");
 }
 
 /*
- * The guest's ways to store. Of none is KVM asked: it could not emulate some.
+ * The guest's ways to store. KVM emulates none of them, and could not all.
  */
 
 static void set_bytes(struct victim *v, u32 vector)
@@ -248,7 +250,7 @@ BY_BYTES(by_sse, STORE_16, 0)
 BY_BYTES(by_sse_nt, STORE_16_NT, 0)
 BY_BYTES(by_movs, REP_MOVS, 0)
 BY_BYTES(by_cmpxchg16b, LOCK_CMPXCHG16B, 0)
-/* Where the registers are in its image. */
+/* Offsets of the registers in FXSAVE's image. */
 BY_BYTES(by_fxsave_xmm0, FXSAVE_XMM0, 160)
 BY_BYTES(by_fxsave_xmm15, FXSAVE_XMM15, 160 + 15 * 16)
 BY_VALUE(by_stos, REP_STOS)
@@ -274,7 +276,7 @@ TEST_F(memory, other_stores)
 	EXPECT_NOTICED(&self->v, by_and);
 }
 
-/* The first entry's bytes are those before the vector's. */
+/* A store of two entries, the vector's and the one before. */
 static void by_avx(struct victim *v, u32 vector)
 {
 	u8 *bytes = GUEST_VAR(v->m, guest_todo)->bytes;
@@ -292,8 +294,8 @@ TEST_F(memory, avx)
 }
 
 /*
- * Only the page with the vector is memory, and the store goes across its end: it
- * is KVM that writes to memory then, and the rest is trapped.
+ * Only the page with the vector is memory, and the store crosses its end: then
+ * KVM itself writes to the memory, and the rest of the store is trapped.
  */
 static void by_half(struct victim *v, u32 vector)
 {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Messages of every kind, sense or none: delivery modes, destinations, trigger
- * modes, vectors and address bits, with xAPICs and with x2APICs, by an eventfd
- * and by a GSI. 21 of semantics.md.
+ * Messages of every kind, meaningful or not: delivery modes, destinations,
+ * trigger modes, vectors and address bits, with xAPICs and with x2APICs, by an
+ * eventfd and by a GSI. 21 of kvm_msix-semantics.rst.
  *
- * The judge is KVM_SIGNAL_MSI. The vCPUs never run: what a message has done to
- * one is read from its local APIC and its pending events, to the last bit. What
- * no device may send is dropped and counted. In either case the next message is
- * as good as ever, and nothing is printed.
+ * The judge is KVM_SIGNAL_MSI. The vCPUs never run: the effect of a message on
+ * a vCPU is read from its local APIC and its pending events, to the last bit. A
+ * message that no device may send is dropped and counted. In either case the
+ * next message must work, and nothing may be printed.
  */
 #include "kselftest_harness.h"
 #include "kvm_msix_util.h"
@@ -23,7 +23,7 @@
 #define TRIGGER_LEVEL	0x8000u
 #define LEVEL_ASSERT	0x4000u
 
-/* All of a vCPU that a message can change. */
+/* All state of a vCPU that a message can change. */
 struct apic_state {
 	struct kvm_vcpu_events events;
 	struct kvm_lapic_state lapic;
@@ -44,9 +44,9 @@ static void get_state(struct kvm_vcpu *vcpu, struct apic_state *s)
 	memset(s, 0, sizeof(*s));
 	vcpu_events_get(vcpu, &s->events);
 	vcpu_ioctl(vcpu, KVM_GET_LAPIC, &s->lapic);
-	/* Last: it makes a pending INIT take place. */
+	/* Get this last: KVM then carries out a pending INIT. */
 	vcpu_mp_state_get(vcpu, &s->mp);
-	/* Time goes on. */
+	/* The timer's count changes with time. */
 	memset(s->lapic.regs + APIC_TMCCT, 0, 4);
 }
 
@@ -109,7 +109,7 @@ static void machine_free(struct machine *m)
 	kvm_vm_free(m->vm);
 }
 
-/* Both entries get the message, unmasked. */
+/* Write the message to both entries, unmasked. */
 static void program(struct machine *m, u64 addr, u32 data)
 {
 	struct msix_state *s = msix_state_alloc(2);
@@ -133,12 +133,12 @@ static void send(struct machine *m, enum path by, u64 addr, u32 data)
 
 	switch (by) {
 	case BY_SIGNAL_MSI:
-		/* That nobody took it is no error here. */
+		/* It is no error here if no vCPU takes the message. */
 		ioctl(m->vm->fd, KVM_SIGNAL_MSI, &msi);
 		break;
 	case BY_EVENTFD:
 		event_signal(m->event);
-		/* KVM's work where it visits each vCPU; this waits for it. */
+		/* If each vCPU is visited, a work sends; this waits for the work. */
 		msix_pending(&m->d, 0);
 		break;
 	case BY_PENDING:
@@ -212,8 +212,8 @@ FIXTURE_TEARDOWN(message)
 }
 
 /*
- * What the judge is told. To all but only one of them is nothing that the SDM
- * knows; KVM takes the hint for more than the mode then, and prints a line.
+ * The address for the judge. The SDM does not know a redirection hint with the
+ * physical broadcast: KVM prints a line about it, so leave the hint out.
  */
 static u64 comparable(u64 addr)
 {
@@ -222,7 +222,7 @@ static u64 comparable(u64 addr)
 	return addr;
 }
 
-/* One message by each way. Return: NULL, or what was wrong. */
+/* Send one message by each path. Returns NULL, or what was wrong. */
 static const char *try_one(struct sender *self, u64 addr, u32 data, bool valid)
 {
 	static struct apic_state want[NR_VCPUS], got[NR_VCPUS];
@@ -295,8 +295,8 @@ static bool mode_valid(u32 mode)
 }
 
 /*
- * Every delivery mode with every kind of destination, hint and trigger: to
- * oneself, another, nobody, several, all; SMI, NMI, INIT, ExtINT included.
+ * Every delivery mode with every kind of destination, hint and trigger: to one
+ * vCPU, to several, to none, to all; SMI, NMI, INIT and ExtINT included.
  */
 TEST_F_TIMEOUT(message, modes, 300)
 {
@@ -319,8 +319,8 @@ TEST_F_TIMEOUT(message, modes, 300)
 	EXPECT_EQ(2 * 4 * 4 * 3, s->refused);
 }
 
-/* Vectors, of which 0 to 15 are not for interrupts. */
-TEST_F_TIMEOUT(message, vectors, 120)
+/* Interrupt vectors, of which 0 to 15 are not valid. */
+TEST_F(message, vectors)
 {
 	static const u32 vectors[] = { 0, 1, 2, 8, 13, 14, 15, 16, 31, 32, 128, 255 };
 	static const u32 modes[] = { 0, 1, 7 };
@@ -334,8 +334,8 @@ TEST_F_TIMEOUT(message, vectors, 120)
 		}
 }
 
-/* Where no local APIC listens; and bits that mean nothing. */
-TEST_F_TIMEOUT(message, addresses, 120)
+/* Addresses where no local APIC listens, and bits that mean nothing. */
+TEST_F(message, addresses)
 {
 	static const u64 wild[] = {
 		0, 1, 0xfff, 0xfedfffff, 0xfef00000, 0xfec00000, 0xffe00000, 0x7ee00000,
@@ -352,12 +352,12 @@ TEST_F_TIMEOUT(message, addresses, 120)
 	}
 	for (i = 0; i < ARRAY_SIZE(ignored); i++)
 		TRY(MSI_ADDR(1) | ignored[i], 0x51, true);
-	/* Data has 16 bits that act. */
+	/* Only 16 bits of data act. */
 	TRY(MSI_ADDR(1), 0xffff0051, true);
 	TRY(MSI_ADDR(1), 0x00003851, true);
 }
 
-/* With 32-bit ids and the extended form of ids, and nobody who has such a one. */
+/* 32-bit ids and extended destination ids, which no vCPU has. */
 TEST(big_ids)
 {
 	static const u64 ids[] = { 0x100, 0x101, 0x7f00, 0xffffff00, 0xffffffff };
@@ -369,7 +369,7 @@ TEST(big_ids)
 	machine_create(&s->m, true);
 	vm_enable_cap(s->m.vm, KVM_CAP_X2APIC_API, KVM_X2APIC_API_USE_32BIT_IDS |
 		      KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK);
-	/* What a local APIC's id looks like has changed with it. */
+	/* With 32-bit ids, the APIC ID register has another format. */
 	for (i = 0; i < NR_VCPUS; i++)
 		set_reg(&s->m.idle[i], APIC_ID, i);
 	effect(&s->m, BY_SIGNAL_MSI, MSI_ADDR(1), GOOD_VEC, s->good);

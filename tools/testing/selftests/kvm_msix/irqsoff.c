@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * How long the module keeps interrupts disabled, in instructions: for a machine
- * whose TSC counts them (tools/testing/irqsoff). TAP, with a line for each.
+ * How long the module keeps interrupts disabled, in instructions, on a machine
+ * whose TSC counts instructions (tools/testing/irqsoff). Prints TAP and a
+ * table.
  *
  * A signal of a bound eventfd runs the module's wake callback with interrupts
- * disabled from end to end: what it costs more than a signal of an unbound one
- * is that time. The other calls visit vector after vector; how many timer
- * interrupts came in the middle says whether the lock was dropped between, and
- * how often another thread ran whether the CPU was given away.
+ * disabled from end to end. The callback's time is the cost of that signal, less
+ * the cost of an unbound eventfd's signal. Other calls visit one vector after the
+ * other: a call's mean for a vector is more than the time with interrupts
+ * disabled, as messages that have to visit each vCPU are sent with interrupts
+ * enabled. The number of timer interrupts during a call shows whether the vectors' lock
+ * was dropped in between; how often another thread ran shows whether the call
+ * gave the CPU away.
  *
- * A broadcast has KVM visit each vCPU, which the module leaves to a work queue:
- * what it costs until then must not depend on the vCPUs, be they such that never
- * ran or such that wait in HLT, which are dearer.
+ * For a broadcast KVM visits each vCPU, which the module leaves to a work
+ * queue: the cost in the callback must not depend on the number of vCPUs, nor
+ * on whether they never ran or wait in HLT, which costs KVM more.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -48,7 +52,7 @@ static u64 ticks(void)
 	return n;
 }
 
-/* Wants to run each millisecond. */
+/* Another thread, which wants to run each millisecond. */
 static u64 runs;
 
 static void *neighbour(void *arg)
@@ -85,7 +89,7 @@ struct box {
 	int event, unbound;
 };
 
-/* vCPUs that never run, with their APICs enabled. */
+/* Make a VM of vCPUs that never run, with their APICs enabled. */
 static void box_create(struct box *b, u32 nr_vcpus, u32 nr_vectors)
 {
 	struct kvm_lapic_state lapic;
@@ -112,7 +116,7 @@ static void box_create(struct box *b, u32 nr_vcpus, u32 nr_vectors)
 	b->s = msix_state_alloc(nr_vectors);
 }
 
-/* In HLT, until a message wakes it; what it executes then ends it at once. */
+/* A vCPU in HLT. If a message wakes the vCPU, the vCPU exits at once, and halts again. */
 static void *halted_vcpu(void *arg)
 {
 	struct kvm_mp_state halted = { .mp_state = KVM_MP_STATE_HALTED };
@@ -122,7 +126,7 @@ static void *halted_vcpu(void *arg)
 
 	vcpu_ioctl(vcpu, KVM_GET_LAPIC, &lapic);
 	while (!READ_ONCE(vcpu->run->immediate_exit)) {
-		/* What woke it is taken, or it would not halt again. */
+		/* Clear the interrupt, which would keep the vCPU from halting. */
 		vcpu_ioctl(vcpu, KVM_SET_LAPIC, &lapic);
 		vcpu_regs_set(vcpu, &regs);
 		vcpu_mp_state_set(vcpu, &halted);
@@ -190,7 +194,7 @@ static void schedule_as(int policy, int priority)
 		    strerror(errno));
 }
 
-/* Work that it queues waits until it is over. */
+/* SCHED_FIFO keeps the work that the signal queues from running meanwhile. */
 static u64 signal_cost(int fd)
 {
 	u64 start;
@@ -203,7 +207,7 @@ static u64 signal_cost(int fd)
 	return start;
 }
 
-/* The median of some, each with a vector of its own, less an unbound one's. */
+/* The median cost of a signal, less that of an unbound eventfd's signal. */
 static u64 callback_cost(struct box *b, u64 addr, u32 control, u64 *whole)
 {
 	u64 costs[ROUNDS], base = ~0ull, cost;
@@ -259,7 +263,7 @@ static void events(u32 nr_vcpus)
 	box_free(&b);
 }
 
-/* Timed, with the timer interrupts that came meanwhile. */
+/* Time a call, and count timer interrupts and other threads' runs meanwhile. */
 #define TIMED(call)								\
 ({										\
 	u64 __ticks = ticks(), __runs = runs, __start = now();			\
@@ -286,7 +290,7 @@ static void functions(u32 nr_vcpus)
 	snprintf(what, sizeof(what), "CONTROL, 2048 pending, each to %u vCPUs", nr_vcpus);
 	row(what, whole, whole / MAX_VECTORS);
 	TEST_ASSERT(whole > none, "nothing was sent");
-	/* Interrupts are served meanwhile: half of what were due, at the least. */
+	/* At least half of the timer interrupts that were due must have come. */
 	snprintf(what, sizeof(what), "CONTROL, 2048 pending to %u: %lu timer interrupts meanwhile",
 		 nr_vcpus, came);
 	point(came >= whole / TICK_NS / 2, what);
@@ -307,15 +311,15 @@ static void functions(u32 nr_vcpus)
 		row("GET_STATE, 2048 vectors", whole, whole / MAX_VECTORS);
 		TIMED(__msix_reset(b.d.fd));
 		row("RESET, 2048 vectors", whole, whole / MAX_VECTORS);
-		TIMED(__msix_locate(b.d.fd, BAR_GPA, BAR_GPA + 0x10000));
-		row("LOCATE (no vector's lock: nothing off)", whole, 0);
+		TIMED(__msix_set_addr(b.d.fd, BAR_GPA, BAR_GPA + 0x10000));
+		row("SET_ADDR (no vector's lock: nothing off)", whole, 0);
 		TIMED(__msix_bind_one(b.d.fd, 0, b.event, 100));
 		row("BIND of an eventfd and a GSI", whole, whole);
 	}
 	box_free(&b);
 }
 
-/* A guest's write that changes a route, and one that does not. */
+/* The cost of a guest's write that changes no route, and of one that does. */
 static u64 cost[2];
 
 static void guest_routes(void)
@@ -345,7 +349,7 @@ static void routes_with_irqfds(struct msix_vm *m, u64 none)
 
 	for (i = 0; i < ARRAY_SIZE(numbers); i++) {
 		for (; nr < numbers[i]; nr++)
-			kvm_irqfd(m->vm, event_create(), 10, 0);
+			vm_irqfd(m->vm, event_create(), 10, 0);
 		msix_vcpu_run(m, 0);
 		changed = GUEST_VAR(m, cost)[0][1];
 		more = changed - none;
@@ -366,7 +370,7 @@ static void routes(void)
 	s->entry[0][0] = MSI_ADDR(0);
 	s->entry[1][0] = MSI_ADDR(0);
 	TEST_ASSERT_EQ(__msix_set_state(d.fd, s), 0);
-	msix_locate(&d, BAR_GPA, BAR_GPA + 0x800);
+	msix_set_addr(&d, BAR_GPA, BAR_GPA + 0x800);
 	msix_bind_one(&d, 1, -1, 100);
 	msix_vcpu_run(m, 0);
 	row("guest's write of data, exit included (off: not as much)", GUEST_VAR(m, cost)[0][0],
@@ -387,7 +391,7 @@ int main(int argc, char **argv)
 	int i;
 
 	kvm_msix_require();
-	/* Takes a vCPU out of KVM_RUN. */
+	/* SIGUSR1 takes a vCPU out of KVM_RUN. */
 	signal(SIGUSR1, nothing);
 	setlinebuf(stdout);
 	puts("TAP version 13");
@@ -395,7 +399,7 @@ int main(int argc, char **argv)
 	asm volatile("1: dec %0; jnz 1b" : "+r" (n));
 	start = now() - start;
 	point(start > 1900000 && start < 2500000, "the TSC counts instructions");
-	printf("# %-58s %12s %12s\n", "instructions", "whole call", "irqs off");
+	printf("# %-58s %12s %12s\n", "instructions", "whole call", "off at most");
 	events(1);
 	for (i = 1; i < argc; i++)
 		events(atoi(argv[i]));

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * 25 of semantics.md, by death: a VMM under load is killed, again and again, at
- * a point chosen at random over all of its life. Its vCPUs hammer the table;
- * threads signal events; a thread does all ioctls in a loop.
+ * 25 of kvm_msix-semantics.rst, by death: a VMM under load is killed, again and
+ * again, at a random point of its life. Its vCPUs hammer the table, two threads
+ * signal events, and another thread makes all ioctls in a loop.
  *
- * The VMM counts its steps, of which the first ones set it up; it is killed
- * when it has done a random number of them, and some random time later. So the
- * points are the same on a slow machine.
+ * The VMM counts its steps, the first of which set it up. The VMM is killed a
+ * random time after a random number of steps, so that the points do not depend
+ * on the speed of the machine.
  *
- * The survivor shares the eventfds, and in a part of the rounds has taken the
- * function's fd or the VM's, or both, from the living VMM. What it can do with
- * each is checked every time, and in the end that nothing is left.
+ * The survivor, the process that kills, shares the eventfds. In some rounds it
+ * has also taken the function's fd or the VM's, or both, from the living VMM.
+ * In each round check what the survivor can do with these; in the end check
+ * that nothing is left.
  *
  * usage: kill_test [-n ROUNDS] [-s SEED]
  */
-#include <getopt.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -35,11 +35,11 @@
 #define B		(BAR_GPA + 0x4008)
 #define PBA_OF(t)	((t) + 0x800)
 
-/* VM, function, LOCATE, each BIND, CONTROL, each thread; then ioctls. */
+/* Steps: VM, function, SET_ADDR, each BIND, CONTROL, each thread; then ioctls. */
 #define SET_UP_STEPS	(4 + NR + NR_VCPUS + NR_DEVICES)
 #define LOAD_STEPS	60
 
-/* Between VMM and survivor. */
+/* Memory that the VMM and the survivor share. */
 struct life {
 	u64 steps;
 	int vm_fd;
@@ -57,14 +57,10 @@ static u64 random_state;
 
 static u64 random_number(void)
 {
-	u64 z = random_state += 0x9e3779b97f4a7c15;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-	z = (z ^ z >> 27) * 0x94d049bb133111eb;
-	return z ^ z >> 31;
+	return msix_random(&random_state);
 }
 
-/* All that a guest does to a table, wherever it may be, without end. */
+/* Do all that a guest does to a table, at both places, without end. */
 static void guest_hammer(void)
 {
 	u64 entry;
@@ -90,7 +86,7 @@ struct vcpu_arg {
 	int fd;
 };
 
-/* What it exits for is an MMIO where the table is not, and nobody's. */
+/* Ignore exits, which are accesses to the place where the table is not. */
 static void *vcpu_main(void *data)
 {
 	struct vcpu_arg *arg = data;
@@ -127,7 +123,7 @@ static void set_up(struct vmm *vmm)
 	vmm->d = msix_create(vmm->m->vm, NR, 0);
 	WRITE_ONCE(vmm->life->dev_fd, vmm->d.fd);
 	step(vmm);
-	msix_locate(&vmm->d, A, PBA_OF(A));
+	msix_set_addr(&vmm->d, A, PBA_OF(A));
 	step(vmm);
 	for (i = 0; i < NR; i++) {
 		msix_bind_one(&vmm->d, i, vmm->event[i], i % 2 ? msix_gsi(GSI + i) : -1);
@@ -150,11 +146,11 @@ static void set_up(struct vmm *vmm)
 
 static void bind_all(struct vmm *vmm, bool on)
 {
-	struct kvm_msix_vector to[NR];
+	struct kvm_msix_binding to[NR];
 	int i;
 
 	for (i = 0; i < NR; i++)
-		to[i] = (struct kvm_msix_vector) {
+		to[i] = (struct kvm_msix_binding) {
 			on ? vmm->event[i] : -1, on && i % 2 ? msix_gsi(GSI + i) : -1,
 		};
 	TEST_ASSERT_EQ(__msix_bind(vmm->d.fd, 0, NR, to), 0);
@@ -167,11 +163,11 @@ static void any_ioctl(struct vmm *vmm)
 
 	switch (random_number() % 8) {
 	case 0:
-		msix_locate(&vmm->d, vmm->d.table == A ? B : A, PBA_OF(vmm->d.table));
+		msix_set_addr(&vmm->d, vmm->d.table == A ? B : A, PBA_OF(vmm->d.table));
 		break;
 	case 1:
-		TEST_ASSERT_EQ(__msix_locate(vmm->d.fd, NOWHERE, NOWHERE), 0);
-		msix_locate(&vmm->d, A, PBA_OF(A));
+		TEST_ASSERT_EQ(__msix_set_addr(vmm->d.fd, NOWHERE, NOWHERE), 0);
+		msix_set_addr(&vmm->d, A, PBA_OF(A));
 		break;
 	case 2:
 		bind_all(vmm, false);
@@ -238,14 +234,14 @@ static int take(pid_t pid, int fd)
 	return taken;
 }
 
-/* The VM is the dead's: every ioctl says so, and changes nothing. */
+/* The VM's process is dead: every ioctl fails with EIO, and changes nothing. */
 static void check_held_dev(struct survivor *sv, int fd)
 {
-	struct kvm_msix_vector none = { -1, -1 };
+	struct kvm_msix_binding none = { -1, -1 };
 	struct msix_state *state = msix_state_alloc(NR);
 	int i;
 
-	TEST_ASSERT_EQ(__msix_locate(fd, A, PBA_OF(A)), EIO);
+	TEST_ASSERT_EQ(__msix_set_addr(fd, A, PBA_OF(A)), EIO);
 	TEST_ASSERT_EQ(__msix_bind(fd, 0, 1, &none), EIO);
 	TEST_ASSERT_EQ(__msix_control(fd, ENABLE), EIO);
 	TEST_ASSERT_EQ(__msix_reset(fd), EIO);
@@ -253,7 +249,7 @@ static void check_held_dev(struct survivor *sv, int fd)
 	TEST_ASSERT_EQ(__msix_set_state(fd, state), EIO);
 	TEST_ASSERT_EQ(__msix_set_gsi_routing(fd, 0, NULL), EIO);
 	msix_state_free(state);
-	/* To a vCPU that nobody runs any more, or a pending bit that nobody reads. */
+	/* The messages go to vCPUs that no longer run, or become pending bits. */
 	for (i = 0; i < NR; i++)
 		event_signal(sv->event[i]);
 	close(fd);
@@ -267,7 +263,7 @@ static void check_held_vm(int fd)
 	close(fd);
 }
 
-/* Functions and VMs of the dead that are left, after some time. */
+/* How many functions and VMs of a dead process are left, after some time. */
 static int left_of(pid_t pid, int want)
 {
 	int n = 0, i;
@@ -281,10 +277,10 @@ static int left_of(pid_t pid, int want)
 	return n;
 }
 
-/* The eventfds are whole and nobody's: signals stay, and another function takes them. */
+/* The eventfds are unbound: they keep signals, and another function can bind. */
 static void check_events(struct survivor *sv)
 {
-	struct kvm_msix_vector to[NR], none[NR];
+	struct kvm_msix_binding to[NR], none[NR];
 	struct msix_state *state;
 	int i;
 
@@ -293,8 +289,8 @@ static void check_events(struct survivor *sv)
 		event_signal(sv->event[i]);
 		TEST_ASSERT_EQ(event_drain(sv->event[i]), 1);
 		event_signal(sv->event[i]);
-		to[i] = (struct kvm_msix_vector) { sv->event[i], -1 };
-		none[i] = (struct kvm_msix_vector) { -1, -1 };
+		to[i] = (struct kvm_msix_binding) { sv->event[i], -1 };
+		none[i] = (struct kvm_msix_binding) { -1, -1 };
 	}
 	TEST_ASSERT_EQ(__msix_bind(sv->d.fd, 0, NR, to), 0);
 	state = msix_get_state(sv->d.fd, NR);
@@ -314,7 +310,7 @@ static void wait_for_steps(struct survivor *sv, pid_t pid, u64 steps)
 	}
 }
 
-/* After the last step: within an ioctl of set-up, or anywhere under load. */
+/* Wait after the last step: for a moment in set-up, or longer under load. */
 static void wait_a_while(u64 steps)
 {
 	u64 end = rdtsc() + random_number() % 100 * guest_tsc_khz / 1000;
@@ -402,23 +398,9 @@ static void kill_all(u32 rounds)
 
 int main(int argc, char **argv)
 {
-	u32 rounds = 25;
 	u64 seed = time(NULL);
-	int opt;
+	u32 rounds = seed_option(argc, argv, "ROUNDS", 25, &seed);
 
-	while ((opt = getopt(argc, argv, "n:s:")) != -1) {
-		switch (opt) {
-		case 'n':
-			rounds = atoi_positive("rounds", optarg);
-			break;
-		case 's':
-			seed = strtoull(optarg, NULL, 0);
-			break;
-		default:
-			fprintf(stderr, "usage: %s [-n ROUNDS] [-s SEED]\n", argv[0]);
-			return 2;
-		}
-	}
 	kvm_msix_require();
 	ksft_print_header();
 	ksft_set_plan(1);

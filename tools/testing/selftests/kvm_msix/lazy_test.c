@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * KVM_MSIX_CREATE_LAZY: the VMM hears of a vector when the guest first unmasks
- * it, by the MMIO exit of that very write, which is stored already; binds the
- * vector; and hears no more of it.
+ * KVM_MSIX_CREATE_LAZY: when the guest first unmasks a vector, the write exits
+ * to the VMM, after the module has stored it. The VMM binds the vector, and
+ * further writes to the vector's entry do not exit.
  */
 #include "kselftest_harness.h"
 #include "kvm_msix_util.h"
@@ -19,7 +19,7 @@ FIXTURE_SETUP(lazy)
 {
 	self->m = msix_vm_create(1, NULL);
 	self->d = msix_create(self->m->vm, NR, KVM_MSIX_CREATE_LAZY);
-	msix_locate(&self->d, BAR_GPA + 0x1008, BAR_GPA + 0x800);
+	msix_set_addr(&self->d, BAR_GPA + 0x1008, BAR_GPA + 0x800);
 	msix_control(&self->d, ENABLE);
 }
 
@@ -29,7 +29,7 @@ FIXTURE_TEARDOWN(lazy)
 	msix_vm_free(self->m);
 }
 
-/* What the VMM finds at the exit of an unmask, and does about it. */
+/* What the VMM finds at the exit of an unmask, and what it binds. */
 struct vmm {
 	struct msix_dev *d;
 	int event;
@@ -57,13 +57,13 @@ TEST_F(lazy, unmask)
 	m->on_exit = bind_on_exit;
 	m->on_exit_data = &vmm;
 
-	/* Neither reads nor other writes: of an unbound vector, masked. */
+	/* Reads and other writes of an unbound, masked vector do not exit. */
 	entry_program(m, &self->d, v, MSI_ADDR(0), VEC(v));
 	entry_mask(m, &self->d, v);
 	EXPECT_EQ(VEC(v), entry_read(m, &self->d, v, ENTRY_DATA));
 	EXPECT_EQ(0, m->nr_exits);
 
-	/* The device has an event by the time that the VMM binds it. */
+	/* An event comes before the VMM binds the vector. */
 	event_signal(vmm.event);
 	guest_write(m, entry_gpa(&self->d, v, ENTRY_CTRL), 4, 0x80);
 	ASSERT_EQ(1, m->nr_exits);
@@ -76,14 +76,14 @@ TEST_F(lazy, unmask)
 	EXPECT_EQ(1, msix_irqs(m, 0, VEC(v), 1));
 	EXPECT_EQ(0x80, entry_read(m, &self->d, v, ENTRY_CTRL));
 
-	/* Bound: the kernel's alone. */
+	/* Bound: only the kernel handles the writes. */
 	entry_mask(m, &self->d, v);
 	event_signal(vmm.event);
 	entry_unmask(m, &self->d, v);
 	EXPECT_EQ(2, msix_irqs(m, 0, VEC(v), 2));
 	EXPECT_EQ(1, m->nr_exits);
 
-	/* Unbound again (a guest that gave it up): as at the beginning. */
+	/* Unbound again, as if the guest gave the vector up: the unmask exits. */
 	entry_mask(m, &self->d, v);
 	msix_bind_one(&self->d, v, -1, -1);
 	vmm.vector = -1;
@@ -93,7 +93,7 @@ TEST_F(lazy, unmask)
 	EXPECT_EQ(2, msix_irqs(m, 0, VEC(v), 2));
 }
 
-/* In whatever width the mask bit is cleared. */
+/* A write of any width that clears the mask bit exits. */
 TEST_F(lazy, unmask_of_every_width)
 {
 	struct vmm vmm = { .d = &self->d };
@@ -132,12 +132,12 @@ TEST_F(lazy, unmask_of_every_width)
 	event_signal(vmm.event);
 	EXPECT_EQ(1, msix_irqs(m, 0, VEC(4), 1));
 
-	/* A byte beside the mask bit unmasks nothing. */
+	/* A write to the byte beside the mask bit unmasks nothing. */
 	guest_write(m, entry_gpa(&self->d, 3, ENTRY_CTRL) + 1, 1, 0);
 	EXPECT_EQ(4, m->nr_exits);
 }
 
-/* A VMM that binds ahead has no exits; one that does not bind loses nothing. */
+/* If the VMM binds ahead, no write exits; if it binds late, no event is lost. */
 TEST_F(lazy, bound_before)
 {
 	struct msix_vm *m = self->m;
@@ -159,7 +159,26 @@ TEST_F(lazy, bound_before)
 	EXPECT_EQ(1, msix_irqs(m, 0, VEC(1), 1));
 }
 
-/* One quadword of it. */
+/* 27: a vector is bound as long as it has an eventfd. */
+TEST_F(lazy, several_eventfds)
+{
+	int event[] = { event_create(), event_create() };
+	struct msix_vm *m = self->m;
+
+	ASSERT_EQ(0, __msix_add(self->d.fd, 0, event[0]));
+	ASSERT_EQ(0, __msix_add(self->d.fd, 0, event[1]));
+	entry_unmask(m, &self->d, 0);
+	ASSERT_EQ(0, __msix_remove(self->d.fd, 0, event[0]));
+	entry_mask(m, &self->d, 0);
+	entry_unmask(m, &self->d, 0);
+	entry_mask(m, &self->d, 0);
+	EXPECT_EQ(0, m->nr_exits);
+	ASSERT_EQ(0, __msix_remove(self->d.fd, 0, event[1]));
+	entry_unmask(m, &self->d, 0);
+	EXPECT_EQ(1, m->nr_exits);
+}
+
+/* Read @width bytes of the PBA; @exits: from the VMM. */
 static void expect_pba(struct __test_metadata *_metadata, struct msix_vm *m, u64 gpa,
 		       u32 width, bool exits, u64 val)
 {
@@ -177,7 +196,7 @@ static void expect_pba(struct __test_metadata *_metadata, struct msix_vm *m, u64
 
 TEST_F(lazy, pba)
 {
-	struct kvm_msix_vector v[NR];
+	struct kvm_msix_binding v[NR];
 	struct msix_vm *m = self->m;
 	u64 pba = self->d.pba;
 	int i;
@@ -186,7 +205,7 @@ TEST_F(lazy, pba)
 	expect_pba(_metadata, m, pba, 8, true, 0x1122334455667788);
 	expect_pba(_metadata, m, pba + 8, 4, true, 0x55667788);
 
-	/* Bound but for vector 40: it is in no other dword's way. */
+	/* All but vector 40 bound: reads of the other dwords do not exit. */
 	for (i = 0; i < NR; i++) {
 		v[i].eventfd = i == 40 ? -1 : event_create();
 		v[i].gsi = -1;
@@ -206,16 +225,16 @@ TEST_F(lazy, pba)
 	expect_pba(_metadata, m, pba, 8, false, 1ull << 40 | 2);
 	expect_pba(_metadata, m, pba + 4, 4, false, 1 << 8);
 
-	/* Bits beyond the last vector are nobody's to ask for. */
+	/* Bits beyond the last vector do not make a read exit. */
 	expect_pba(_metadata, m, pba + 12, 4, false, 1 << 3);
 }
 
-/* Without the flag an unbound vector is the kernel's affair, and never pending. */
+/* Without the flag, an unbound vector does not exit, and is never pending. */
 TEST_F(lazy, not_lazy)
 {
 	struct msix_dev d = msix_create(self->m->vm, NR, 0);
 
-	msix_locate(&d, BAR_GPA + 0x4000, BAR_GPA + 0x5000);
+	msix_set_addr(&d, BAR_GPA + 0x4000, BAR_GPA + 0x5000);
 	msix_control(&d, ENABLE);
 	entry_program(self->m, &d, 0, MSI_ADDR(0), VEC(0));
 	entry_unmask(self->m, &d, 0);

@@ -2,7 +2,8 @@
 /*
  * What the module has left behind, seen from outside: VMs and functions,
  * references, mappings of vmalloc, objects that kmemleak finds. For tests that
- * run as root and alone; what a kernel does not show is not looked at, and said.
+ * run as root and alone. If the kernel does not show one of these, print a line
+ * and skip that check.
  */
 #ifndef SELFTEST_KVM_MSIX_LEAK_H
 #define SELFTEST_KVM_MSIX_LEAK_H
@@ -11,7 +12,7 @@
 #include "kvm_msix_util.h"
 
 #define KMEMLEAK	"/sys/kernel/debug/kmemleak"
-/* For what goes with the last user of a file: seconds, though it should be at once. */
+/* Number of attempts: the last user of a file may release the file seconds late. */
 #define LEAK_TRIES	100
 
 /* Lines of @path that contain @what; the first goes to @first. -1: no such file. */
@@ -31,7 +32,7 @@ static inline long leak_lines(const char *path, const char *what, char *first, s
 	return n;
 }
 
-/* "name: number" or "name number": -1 if there is none. */
+/* The number of a line "name: number" or "name number"; -1: no such line. */
 static inline long leak_number(const char *path, const char *name)
 {
 	char line[512] = "";
@@ -62,7 +63,7 @@ static inline void leak_check_objects(void)
 	TEST_ASSERT(!n, "%i VMs and functions are left", n);
 }
 
-/* The module's mappings; a file descriptor's last work may be under way. */
+/* The module's mappings; the work of a closed fd may still be running. */
 static inline void leak_check_vmalloc(void)
 {
 	char first[512] = "";
@@ -98,7 +99,7 @@ static inline void leak_check_references(void)
 		TEST_ASSERT(!n, "%ld references to the module are left", n);
 }
 
-/* kmemleak reports what is older than five seconds, and by its second scan. */
+/* kmemleak reports objects older than five seconds, at its second scan. */
 static inline void leak_check_kmemleak(void)
 {
 	char first[512] = "";
@@ -118,7 +119,7 @@ static inline void leak_check_kmemleak(void)
 	TEST_ASSERT(!n, "kmemleak: %ld, the first by %s", n, first);
 }
 
-/* To be called when all that the test had is closed. */
+/* Call this when the test has closed everything. */
 static inline void leak_check_all(void)
 {
 	leak_check_objects();

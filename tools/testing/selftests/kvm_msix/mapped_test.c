@@ -1,298 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A table that is the guest's memory: the mapping of the device fd, and that a
- * store which nobody traps takes effect, whoever makes it and whenever.
+ * A table that is guest memory: stores that are not trapped, which must take effect at
+ * any time, whether guest or VMM stores.
  */
 #include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 
 #include "kselftest_harness.h"
-#include "kvm_msix_util.h"
-
-#define NR	4
-#define VEC(v)	(0x40 + (v))
-#define SLOT	100
-#define PAGE	0x1000u
-#define PATIENCE_MS	20000
-
-struct mapped {
-	struct msix_vm *m;
-	struct msix_dev d;
-	int event[NR];
-	u8 *mem;
-	u32 size;
-	u64 irqs[256];	/* expected by now */
-};
-
-static int __create_lazy(int vm_fd, u32 nr, u32 flags, u32 table_offset, u32 pba_offset,
-			 int unmask_eventfd)
-{
-	struct kvm_msix_create args = {
-		.size = sizeof(args),
-		.flags = flags,
-		.vm_fd = vm_fd,
-		.nr_vectors = nr,
-		.table_offset = table_offset,
-		.pba_offset = pba_offset,
-		.unmask_eventfd = unmask_eventfd,
-	};
-	int dev = msix_open(), fd;
-
-	fd = ioctl(dev, KVM_MSIX_CREATE, &args);
-	if (fd < 0)
-		fd = -errno;
-	close(dev);
-	return fd;
-}
-
-static int __create(int vm_fd, u32 nr, u32 flags, u32 table_offset, u32 pba_offset)
-{
-	return __create_lazy(vm_fd, nr, flags, table_offset, pba_offset, 0);
-}
-
-#define MMAP	KVM_MSIX_CREATE_MMAP
-#define MMAP_PBA (KVM_MSIX_CREATE_MMAP | KVM_MSIX_CREATE_MMAP_PBA)
-#define LAZY	KVM_MSIX_CREATE_LAZY
-#undef MASKED
-#define MASKED	PCI_MSIX_ENTRY_CTRL_MASKBIT
-
-static void *map(int fd, u32 size)
-{
-	void *mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-
-	TEST_ASSERT(mem != MAP_FAILED, "mmap: %s", strerror(errno));
-	return mem;
-}
-
-#define NO_MMAP	"this machine has no KVM_MSIX_CAP_MMAP"
-
-static u32 pages_of(u64 end)
-{
-	return (end + PAGE - 1) / PAGE;
-}
-
-/* A function with its table at @offset of its first page, in guest memory. */
-static void setup(struct mapped *s, u32 nr, u32 offset, u32 flags, u32 pba_offset,
-		  int unmask_eventfd)
-{
-	int i;
-
-	s->m = msix_vm_create(1, NULL);
-	s->d.nr = nr;
-	s->d.fd = __create_lazy(s->m->vm->fd, nr, flags, offset, pba_offset, unmask_eventfd);
-	TEST_ASSERT(s->d.fd >= 0, "KVM_MSIX_CREATE: %s", strerror(-s->d.fd));
-	s->size = PAGE * pages_of(offset + nr * ENTRY_SIZE);
-	if (flags & KVM_MSIX_CREATE_MMAP_PBA)
-		s->size = max(s->size, PAGE * pages_of(pba_offset + msix_pba_size(nr)));
-	s->mem = map(s->d.fd, s->size);
-	s->d.table = BAR_GPA + offset;
-	s->d.pba = flags & KVM_MSIX_CREATE_MMAP_PBA ? BAR_GPA + pba_offset : BAR_GPA + s->size;
-	for (i = 0; i < NR; i++)
-		s->event[i] = event_create();
-	TEST_ASSERT_EQ(__msix_locate(s->d.fd, s->d.table, s->d.pba), 0);
-}
-
-static void memory_on(struct mapped *s)
-{
-	msix_set_memory(s->m->vm, SLOT, BAR_GPA, s->size, s->mem);
-}
-
-static void memory_off(struct mapped *s)
-{
-	msix_set_memory(s->m->vm, SLOT, NOWHERE, 0, s->mem);
-}
-
-static void teardown(struct mapped *s)
-{
-	munmap(s->mem, s->size);
-	close(s->d.fd);
-	msix_vm_free(s->m);
-}
-
-/* One message more on @vector, and no second. */
-#define EXPECT_SENT(s, vector, n)						\
-do {										\
-	struct mapped *_s = (s);						\
-	u8 _vector = (vector);							\
-										\
-	_s->irqs[_vector] += (n);						\
-	EXPECT_EQ(_s->irqs[_vector],						\
-		  msix_irqs(_s->m, 0, _vector, _s->irqs[_vector]));		\
-} while (0)
-
-#define NO_COUNTERS "no debugfs, so no counters"
-
-static u64 trapped_accesses(void)
-{
-	return kvm_msix_counter("reads") + kvm_msix_counter("writes");
-}
-
-TEST(create)
-{
-	struct kvm_vm *vm = msix_bare_vm();
-	int event = event_create(), fd;
-
-	if (!msix_can_map())
-		SKIP(return, NO_MMAP);
-	/* The table. */
-	EXPECT_EQ(-EINVAL, __create(vm->fd, 1, 0, 16, 0));
-	EXPECT_EQ(-EINVAL, __create(vm->fd, 1, MMAP, 8, 0));
-	EXPECT_EQ(-EINVAL, __create(vm->fd, 1, MMAP, PAGE, 0));
-	EXPECT_EQ(-EINVAL, __create(vm->fd, 1, MMAP, 0xfffffff0, 0));
-	/* The PBA: flag, alignment, overlap at both ends, within the pages. */
-	EXPECT_EQ(-EINVAL, __create(vm->fd, 1, MMAP, 0, 0x800));
-	EXPECT_EQ(-EINVAL, __create(vm->fd, 1, KVM_MSIX_CREATE_MMAP_PBA, 0, 0));
-	EXPECT_EQ(-EINVAL, __create(vm->fd, 1, MMAP_PBA, 0, 0x804));
-	EXPECT_EQ(-EINVAL, __create(vm->fd, 2, MMAP_PBA, 0x100, 0x118));
-	EXPECT_EQ(-EINVAL, __create(vm->fd, 65, MMAP_PBA, 0x100, 0xf8));
-	EXPECT_EQ(-EINVAL, __create(vm->fd, 1, MMAP_PBA, 0, 2 * PAGE));
-	EXPECT_EQ(-EINVAL, __create(vm->fd, 256, MMAP_PBA, 16, 3 * PAGE));
-	EXPECT_EQ(-EINVAL, __create(vm->fd, 1, MMAP_PBA, 0, 0xfffffff8));
-	/* The eventfd: where it has a use, and nowhere else. */
-	EXPECT_EQ(-EINVAL, __create_lazy(vm->fd, 1, 0, 0, 0, event));
-	EXPECT_EQ(-EINVAL, __create_lazy(vm->fd, 1, LAZY, 0, 0, event));
-	EXPECT_EQ(-EINVAL, __create_lazy(vm->fd, 1, MMAP, 0, 0, event));
-	EXPECT_EQ(-EBADF, __create_lazy(vm->fd, 1, LAZY | MMAP, 0, 0, -1));
-	EXPECT_EQ(-EINVAL, __create_lazy(vm->fd, 1, LAZY | MMAP, 0, 0, vm->fd));
-
-	fd = __create(vm->fd, 2, MMAP_PBA, 0x100, 0xf8);
-	EXPECT_LE(0, fd);
-	close(fd);
-	fd = __create(vm->fd, 2, MMAP_PBA, 0x100, 0x120);
-	EXPECT_LE(0, fd);
-	close(fd);
-	fd = __create(vm->fd, 2032, MMAP_PBA, PAGE - 16, 9 * PAGE - 256);
-	EXPECT_LE(0, fd);
-	close(fd);
-	/* The PBA begins on the table's last page and ends on the next; is on that. */
-	fd = __create(vm->fd, 65, MMAP_PBA, 0, PAGE - 8);
-	EXPECT_LE(0, fd);
-	close(fd);
-	fd = __create(vm->fd, 65, MMAP_PBA, 0, 2 * PAGE - 8);
-	EXPECT_LE(0, fd);
-	close(fd);
-	fd = __create_lazy(vm->fd, 1, LAZY | MMAP, 0, 0, event);
-	EXPECT_LE(0, fd);
-	close(fd);
-	close(event);
-	kvm_vm_free(vm);
-}
-
-TEST(mapping)
-{
-	struct kvm_vm *vm = msix_bare_vm();
-	struct msix_state *state;
-	struct msix_dev plain;
-	int fd, pages;
-	u32 *mem, v;
-
-	if (!msix_can_map())
-		SKIP(return, NO_MMAP);
-	plain.fd = __create(vm->fd, 1, 0, 0, 0);
-	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_READ, MAP_SHARED, plain.fd, 0));
-	EXPECT_EQ(ENODEV, errno);
-	close(plain.fd);
-
-	/* 256 vectors from 16 on: an entry of the second page. */
-	fd = __create(vm->fd, 256, MMAP, 16, 0);
-	ASSERT_LE(0, fd);
-	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, fd, 0));
-	EXPECT_EQ(EINVAL, errno);
-	EXPECT_EQ(MAP_FAILED, mmap(NULL, 3 * PAGE, PROT_READ, MAP_SHARED, fd, 0));
-	EXPECT_EQ(EINVAL, errno);
-	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 2 * PAGE));
-	EXPECT_EQ(EINVAL, errno);
-	mem = map(fd, 2 * PAGE);
-	EXPECT_EQ(0, mem[0]);
-	for (v = 0; v < 256; v++)
-		EXPECT_EQ(MASKED, mem[4 + 4 * v + ENTRY_CTRL / 4]);
-	for (v = 4 + 4 * 256; v < 2 * PAGE / 4; v++)
-		EXPECT_EQ(0, mem[v]);
-
-	/* It is the table, not a copy. */
-	mem[4 + 4 * 255] = 0x12345678;
-	state = msix_get_state(fd, 256);
-	EXPECT_EQ(0x12345678, state->entry[255][0]);
-	msix_state_free(state);
-
-	/* It is also as good as the fd. */
-	pages = debugfs_entries("kvm_msix", getpid());
-	close(fd);
-	EXPECT_EQ(pages, debugfs_entries("kvm_msix", getpid()));
-	EXPECT_EQ(0x12345678, mem[4 + 4 * 255]);
-	munmap(mem, 2 * PAGE);
-	EXPECT_EQ(pages ? pages - 1 : 0, debugfs_entries("kvm_msix", getpid()));
-	kvm_vm_free(vm);
-}
-
-/* The PBA on a page of its own, the last of the mapping. */
-TEST(mapping_of_pba)
-{
-	struct kvm_vm *vm = msix_bare_vm();
-	struct kvm_msix_vector vector = { .eventfd = event_create(), .gsi = -1 };
-	u64 *mem;
-	int fd;
-
-	if (!msix_can_map())
-		SKIP(return, NO_MMAP);
-	fd = __create(vm->fd, 65, MMAP_PBA, 0, 2 * PAGE - 8);
-	ASSERT_LE(0, fd);
-	EXPECT_EQ(MAP_FAILED, mmap(NULL, 4 * PAGE, PROT_READ, MAP_SHARED, fd, 0));
-	mem = map(fd, 3 * PAGE);
-	ASSERT_EQ(0, __msix_bind(fd, 64, 1, &vector));
-	event_signal(vector.eventfd);
-	EXPECT_EQ(1, mem[2 * PAGE / 8]);
-	EXPECT_EQ(0, mem[2 * PAGE / 8 - 1]);
-	munmap(mem, 3 * PAGE);
-	close(fd);
-	kvm_vm_free(vm);
-}
-
-/* A function with a GSI cannot be mapped, nor a mapped one have a GSI. */
-TEST(gsi_or_mapping)
-{
-	struct kvm_vm *vm = msix_bare_vm();
-	int fd, pid, status;
-	void *mem;
-
-	if (!msix_can_map())
-		SKIP(return, NO_MMAP);
-	fd = __create(vm->fd, NR, MMAP, 0, 0);
-	ASSERT_LE(0, fd);
-	ASSERT_EQ(0, __msix_bind_one(fd, 0, -1, 64));
-	ASSERT_EQ(0, __msix_bind_one(fd, 1, -1, 65));
-	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0));
-	EXPECT_EQ(EBUSY, errno);
-	/* A bind that fails takes none and leaves none. */
-	EXPECT_EQ(EBUSY, __msix_bind_one(fd, 2, -1, 65));
-	ASSERT_EQ(0, __msix_bind_one(fd, 0, -1, 66));
-	ASSERT_EQ(0, __msix_bind_one(fd, 0, -1, -1));
-	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0));
-	ASSERT_EQ(0, __msix_bind_one(fd, 1, -1, -1));
-
-	mem = map(fd, PAGE);
-	EXPECT_EQ(EBUSY, __msix_bind_one(fd, 0, -1, 64));
-	/* A child has the mapping as well, and keeps it. */
-	pid = fork();
-	ASSERT_LE(0, pid);
-	if (!pid) {
-		pause();
-		_exit(0);
-	}
-	munmap(mem, PAGE);
-	EXPECT_EQ(EBUSY, __msix_bind_one(fd, 0, -1, 64));
-	kill(pid, SIGKILL);
-	waitpid(pid, &status, 0);
-	EXPECT_EQ(0, __msix_bind_one(fd, 0, -1, 64));
-	close(fd);
-	kvm_vm_free(vm);
-}
+#include "mapped.h"
 
 FIXTURE(mapped) {
 	struct mapped s;
@@ -335,16 +53,16 @@ FIXTURE_SETUP(mapped)
 
 FIXTURE_TEARDOWN(mapped)
 {
-	int i;
-
-	msix_irqs(self->s.m, 0, 0, 0);
-	for (i = 0; i < 256; i++)
-		EXPECT_EQ(self->s.irqs[i], self->s.m->cpu[0]->irqs[i]);
-	EXPECT_EQ(0, self->s.m->nr_exits);
+	EXPECT_NOTHING_ELSE(self->s.m, self->s.irqs);
 	teardown(&self->s);
 }
 
-/* Nobody traps what the guest does, and it takes effect at the next event. */
+static u64 trapped_accesses(void)
+{
+	return kvm_msix_counter("reads") + kvm_msix_counter("writes");
+}
+
+/* The guest's stores are not trapped, and take effect at the next event. */
 TEST_F(mapped, no_exit)
 {
 	struct mapped *s = &self->s;
@@ -367,7 +85,7 @@ TEST_F(mapped, no_exit)
 	EXPECT_EQ(4, kvm_msix_counter("delivered"));
 }
 
-/* Wait until the table's pages have been protected so often. */
+/* Wait until the table's pages have been protected @times times. */
 static bool protected(u64 times)
 {
 	int i;
@@ -380,14 +98,14 @@ static bool protected(u64 times)
 	return false;
 }
 
-/* No store is awaited any more: however many are made, none is protected against. */
+/* The kernel awaits no store: stores do not lead to another protection. */
 static bool at_rest(struct mapped *s)
 {
 	u64 before;
 	int i;
 
-	/* The last look has come by then, and what the work had begun is done. */
-	usleep(100000);
+	/* Wait for the timer's last look, and for the work. */
+	msix_wait_ms(100);
 	before = kvm_msix_counter("protected");
 	for (i = 0; i < 20; i++) {
 		entry_write(s->m, &s->d, 0, ENTRY_ADDR_HI, 0);
@@ -400,7 +118,7 @@ static bool at_rest(struct mapped *s)
 TEST_F(mapped, pending_is_protected)
 {
 	struct mapped *s = &self->s;
-	u64 before, faults;
+	u64 before, faults, again;
 	int v;
 
 	if (!kvm_msix_has_counters())
@@ -411,12 +129,16 @@ TEST_F(mapped, pending_is_protected)
 		EXPECT_TRUE(pba_read(s->m, &s->d, v));
 		EXPECT_TRUE(msix_pending(&s->d, v));
 		EXPECT_TRUE(protected(before + 1));
-		/* Whatever is stored on the page, and once. */
+		/* Any store to the page faults, once. */
 		faults = kvm_msix_counter("faults");
 		entry_write(s->m, &s->d, v, ENTRY_ADDR_HI, 0);
-		EXPECT_EQ(faults + 1, kvm_msix_counter("faults"));
+		faults = kvm_msix_counter("faults") - faults;
+		/* A late vCPU faults once more for each further protection. */
+		again = kvm_msix_counter("protected") - before - 1;
+		EXPECT_LE(1, faults);
+		EXPECT_GE(1 + again, faults);
 		EXPECT_SENT(s, VEC(v), 0);
-		/* That took long enough: the pages are protected again. */
+		/* After the store, the pages are protected again. */
 		EXPECT_TRUE(protected(before + 2));
 		entry_unmask(s->m, &s->d, v);
 		EXPECT_SENT(s, VEC(v), 1);
@@ -436,23 +158,27 @@ static u64 now_ms(void)
 }
 
 /*
- * A guest that rewrites an entry at full speed while another is pending: its pages
- * are protected again 32 ms after it first stored there, not before.
+ * A guest rewrites an entry at full speed while another vector is pending: the
+ * pages are protected again 32 ms after the first store, not before.
  */
 TEST_F(mapped, faults_are_few)
 {
 	struct mapped *s = &self->s;
-	u64 start, faults;
+	u64 start, end, before, faults;
 
 	if (!kvm_msix_has_counters())
 		SKIP(return, NO_COUNTERS);
 	event_signal(s->event[0]);
 	EXPECT_TRUE(protected(1));
-	faults = kvm_msix_counter("faults");
+	before = kvm_msix_counter("faults");
 	start = now_ms();
-	while (now_ms() < start + 1000)
-		entry_write(s->m, &s->d, 1, ENTRY_DATA, VEC(1));
-	faults = kvm_msix_counter("faults") - faults;
+	do {
+		end = now_ms() + 1000;
+		while (now_ms() < end)
+			entry_write(s->m, &s->d, 1, ENTRY_DATA, VEC(1));
+		faults = kvm_msix_counter("faults") - before;
+		/* Repeat if the host held up the machine for most of the second. */
+	} while (faults < 2 && end < start + PATIENCE_MS);
 	TH_LOG("%lu faults", faults);
 	EXPECT_LE(2, faults);
 	EXPECT_GE((now_ms() - start) / 32 + 2, faults);
@@ -460,7 +186,7 @@ TEST_F(mapped, faults_are_few)
 	EXPECT_SENT(s, VEC(0), 1);
 }
 
-/* A guest that unmasks at once seldom has its pages protected. */
+/* A guest that unmasks at once: the pages are seldom protected before the unmask. */
 TEST_F(mapped, unmask_at_once)
 {
 	struct mapped *s = &self->s;
@@ -471,15 +197,15 @@ TEST_F(mapped, unmask_at_once)
 		event_signal(s->event[i % 2]);
 		entry_unmask(s->m, &s->d, i % 2);
 		EXPECT_SENT(s, VEC(i % 2), 1);
-		/* From each state that the last one left. */
+		/* Begin the next round in different states. */
 		if (i % 10 == 0)
 			usleep(100000);
 	}
 }
 
 /*
- * The store that unmasks comes at any time after the event: before a look, between
- * two, while the pages are being protected, after that.
+ * The unmasking store comes at any time after the event: before a look, between
+ * two looks, during or after the protection of the pages.
  */
 TEST_F(mapped, unmask_meanwhile)
 {
@@ -499,10 +225,10 @@ TEST_F(mapped, unmask_meanwhile)
 }
 
 /*
- * A fault whose store does not come, as when the vCPU is preempted in between: the
- * page is made writable, and nothing is written. The store comes unannounced, at
- * any time: while the timer looks, at its last look, when the page is protected
- * again.
+ * A fault without a store, as if the vCPU were preempted in between: the fault
+ * makes the page writable, and no store follows. The store comes later without a
+ * fault, at any time: while the timer looks, at the last look, or when the page
+ * is protected again.
  */
 TEST_F(mapped, late_store)
 {
@@ -522,12 +248,12 @@ TEST_F(mapped, late_store)
 	}
 }
 
-/* By the VMM, through the mapping or another one. */
+/* The VMM stores, by the mapping that is guest memory or by another mapping. */
 TEST_F(mapped, vmm_stores)
 {
 	struct mapped *s = &self->s;
 	u32 *mem = (u32 *)s->mem + variant->offset / 4;
-	u32 *other = (u32 *)map(s->d.fd, s->size) + variant->offset / 4;
+	u32 *other = (u32 *)msix_map(s->d.fd, s->size) + variant->offset / 4;
 	int i;
 
 	for (i = 0; i < 20; i++) {
@@ -541,7 +267,7 @@ TEST_F(mapped, vmm_stores)
 	munmap(other - variant->offset / 4, s->size);
 }
 
-/* At another guest physical address than the table is located at. */
+/* The guest stores to the table at an address that SET_ADDR does not name. */
 TEST_F(mapped, guest_stores_elsewhere)
 {
 	struct mapped *s = &self->s;
@@ -561,11 +287,11 @@ TEST_F(mapped, guest_stores_elsewhere)
 	msix_set_memory(s->m->vm, SLOT + 1, NOWHERE, 0, s->mem);
 }
 
-/* Of several that are pending, more than the timer looks at itself. */
+/* More pending vectors than the timer looks at; the work looks at all. */
 TEST(many_pending)
 {
 	struct mapped s = {};
-	struct kvm_msix_vector *v;
+	struct kvm_msix_binding *v;
 	u32 i;
 
 	if (!msix_can_map())
@@ -575,7 +301,7 @@ TEST(many_pending)
 	msix_control(&s.d, ENABLE);
 	v = calloc(s.d.nr, sizeof(*v));
 	for (i = 0; i < s.d.nr; i++)
-		v[i] = (struct kvm_msix_vector) { .eventfd = event_create(), .gsi = -1 };
+		v[i] = (struct kvm_msix_binding) { .eventfd = event_create(), .gsi = -1 };
 	ASSERT_EQ(0, __msix_bind(s.d.fd, 0, s.d.nr, v));
 	for (i = 0; i < s.d.nr; i++) {
 		((u32 *)s.mem)[4 * i + ENTRY_ADDR_LO / 4] = MSI_ADDR(0);
@@ -583,7 +309,7 @@ TEST(many_pending)
 		event_signal(v[i].eventfd);
 	}
 	usleep(50000);
-	/* The last ones first. */
+	/* Unmask the last vectors first. */
 	for (i = s.d.nr; i-- > 0;) {
 		entry_unmask(s.m, &s.d, i);
 		if (i % 64 == 0)
@@ -613,13 +339,13 @@ TEST_F(mapped, pba_is_a_picture)
 	entry_unmask(s->m, &s->d, 0);
 	EXPECT_SENT(s, VEC(0), 1);
 
-	/* A reset draws it anew, bits that are no vector's included. */
+	/* A reset clears all bits, even those of no vector. */
 	guest_write(s->m, s->d.pba, 8, -1);
 	msix_reset(&s->d);
 	EXPECT_EQ(0, guest_read(s->m, s->d.pba, 8));
 }
 
-/* Memory goes with something pending, and comes back; and goes for good. */
+/* The memory slot is deleted while a vector is pending, and set again or not. */
 TEST_F(mapped, memory_goes)
 {
 	struct mapped *s = &self->s;
@@ -632,7 +358,7 @@ TEST_F(mapped, memory_goes)
 		if (i & 1)
 			usleep(50000);
 		memory_off(s);
-		/* The kernel answers beneath. */
+		/* The kernel answers at the addresses of the deleted slot. */
 		EXPECT_EQ(MASKED, entry_read(s->m, &s->d, 0, ENTRY_CTRL));
 		if (i & 2) {
 			entry_unmask(s->m, &s->d, 0);
@@ -651,7 +377,7 @@ TEST_F(mapped, memory_goes)
 	EXPECT_TRUE(pba_read(s->m, &s->d, 0));
 }
 
-/* Of two pages one goes, with the vector that is pending or with another. */
+/* Of two pages with a pending vector each, one ceases to be guest memory. */
 TEST(half_goes)
 {
 	struct mapped s = {};
@@ -679,7 +405,7 @@ TEST(half_goes)
 	teardown(&s);
 }
 
-/* The first access of what was MMIO and is memory now is the one that unmasks. */
+/* The first access to new guest memory, at an address that was MMIO, unmasks. */
 TEST_F(mapped, unmask_first)
 {
 	struct mapped *s = &self->s;
@@ -719,9 +445,9 @@ TEST_F(mapped, function_mask_and_reset)
 }
 
 /*
- * Memory comes and goes all the time, under a guest that masks and unmasks and a
- * device that never stops. At the end all that was signalled has been sent, or
- * coalesced into what was.
+ * The memory slot is deleted and set all the time, while the guest masks and
+ * unmasks and the device signals. In the end, each event must have been sent, or
+ * have coalesced with an event that was sent.
  */
 #define MOVES	400
 
@@ -740,18 +466,6 @@ static void guest_cycles(void)
 	GUEST_DONE();
 }
 
-static void *vcpu_thread(void *arg)
-{
-	struct msix_vm *m = arg;
-	struct ucall uc;
-
-	vcpu_run(m->vcpu[0]);
-	if (get_ucall(m->vcpu[0], &uc) == UCALL_ABORT)
-		REPORT_GUEST_ASSERT(uc);
-	TEST_ASSERT_EQ(uc.cmd, UCALL_DONE);
-	return NULL;
-}
-
 TEST_F_TIMEOUT(mapped, memory_races, 300)
 {
 	struct mapped s = {};
@@ -765,18 +479,19 @@ TEST_F_TIMEOUT(mapped, memory_races, 300)
 	s.d = (struct msix_dev) { .nr = NR, .table = BAR_GPA, .pba = BAR_GPA + MAPPED_PBA };
 	s.d.fd = __create(s.m->vm->fd, NR, MMAP_PBA, 0, MAPPED_PBA);
 	s.size = PAGE;
-	s.mem = map(s.d.fd, s.size);
+	s.mem = msix_map(s.d.fd, s.size);
 	s.event[0] = event_create();
-	TEST_ASSERT_EQ(__msix_locate(s.d.fd, s.d.table, s.d.pba), 0);
+	TEST_ASSERT_EQ(__msix_set_addr(s.d.fd, s.d.table, s.d.pba), 0);
 	memory_on(&s);
 	msix_bind_one(&s.d, 0, s.event[0], -1);
 	((u32 *)s.mem)[ENTRY_ADDR_LO / 4] = MSI_ADDR(0);
 	((u32 *)s.mem)[ENTRY_DATA / 4] = VEC(0);
 	msix_control(&s.d, ENABLE);
 	msix_vm_add_cpu(s.m, 0, guest_cycles);
-	TEST_ASSERT(!pthread_create(&thread, NULL, vcpu_thread, s.m), "pthread_create");
+	TEST_ASSERT(!pthread_create(&thread, NULL, msix_vcpu_thread, s.m->vcpu[0]),
+		    "pthread_create");
 
-	for (moved = 0; moved < MOVES; moved++) {
+	for (moved = 0; moved < MOVES || READ_ONCE(*GUEST_VAR(s.m, cycles)) < MOVES; moved++) {
 		for (i = 0; i < 4; i++, signalled++)
 			event_signal(s.event[0]);
 		memory_off(&s);
@@ -787,12 +502,11 @@ TEST_F_TIMEOUT(mapped, memory_races, 300)
 	}
 	WRITE_ONCE(*GUEST_VAR(s.m, stop), 1);
 	pthread_join(thread, NULL);
-	/* It ended unmasked. */
+	/* The guest has left the vector unmasked. */
 	for (i = 0; i < PATIENCE_MS && msix_pending(&s.d, 0); i++)
 		usleep(1000);
 	EXPECT_FALSE(msix_pending(&s.d, 0));
 	EXPECT_EQ(0, s.m->nr_exits);
-	EXPECT_LE(MOVES, *GUEST_VAR(s.m, cycles));
 
 	if (kvm_msix_has_counters()) {
 		/* The fixture's own function has had no event. */
@@ -802,16 +516,16 @@ TEST_F_TIMEOUT(mapped, memory_races, 300)
 		       signalled, *GUEST_VAR(s.m, cycles), latched, coalesced,
 		       kvm_msix_counter("protected"));
 		EXPECT_EQ(signalled, kvm_msix_counter("events"));
-		EXPECT_EQ(latched, kvm_msix_counter("kicks"));
+		EXPECT_EQ(latched, kvm_msix_counter("released"));
 		EXPECT_EQ(signalled - coalesced, kvm_msix_counter("delivered"));
 	}
 	teardown(&s);
 }
 
 /*
- * A VM whose slots_lock is held for as long as its VMM likes: by a change of its
- * slots, which waits for a vCPU, which waits for memory that does not come. What
- * is pending is sent all the same.
+ * The VMM can hold the VM's slots_lock for any time: a change of memory slots
+ * waits for a vCPU, which waits for memory that the VMM does not provide. Pending
+ * messages must be sent all the same.
  */
 #define HOLE_GPA	(BAR_GPA + 0x18000)
 
@@ -842,17 +556,7 @@ static void *change_slots(void *arg)
 	return NULL;
 }
 
-static void *run_second_vcpu(void *arg)
-{
-	struct msix_vm *m = arg;
-	struct ucall uc;
-
-	vcpu_run(m->vcpu[1]);
-	TEST_ASSERT_EQ(get_ucall(m->vcpu[1], &uc), UCALL_DONE);
-	return NULL;
-}
-
-TEST_F_TIMEOUT(mapped, slots_are_held, 120)
+TEST_F(mapped, slots_are_held)
 {
 	struct mapped *s = &self->s;
 	struct uffdio_api api = { .api = UFFD_API };
@@ -875,7 +579,8 @@ TEST_F_TIMEOUT(mapped, slots_are_held, 120)
 	reg.range.start = (uintptr_t)hole;
 	reg.range.len = PAGE;
 	ASSERT_EQ(0, ioctl(fallen.fd, UFFDIO_REGISTER, &reg));
-	TEST_ASSERT(!pthread_create(&vcpu, NULL, run_second_vcpu, s->m), "pthread_create");
+	TEST_ASSERT(!pthread_create(&vcpu, NULL, msix_vcpu_thread, s->m->vcpu[1]),
+		    "pthread_create");
 	ASSERT_EQ(1, poll(&fallen, 1, PATIENCE_MS));
 	TEST_ASSERT(!pthread_create(&slots, NULL, change_slots, &h), "pthread_create");
 	usleep(200000);
@@ -897,155 +602,6 @@ TEST_F_TIMEOUT(mapped, slots_are_held, 120)
 	msix_set_memory(s->m->vm, SLOT + 2, NOWHERE, 0, h.page);
 	munmap(hole, PAGE);
 	munmap(h.page, PAGE);
-}
-
-/*
- * KVM_MSIX_CREATE_LAZY: the VMM is told by an eventfd that the guest has unmasked
- * an unbound vector.
- */
-FIXTURE(lazy) {
-	struct mapped s;
-	int told;
-};
-
-FIXTURE_VARIANT(lazy) {
-	u32 nr;
-	u32 offset;
-};
-
-FIXTURE_VARIANT_ADD(lazy, one_page) {
-	.nr = NR, .offset = 0,
-};
-
-FIXTURE_VARIANT_ADD(lazy, pages) {
-	.nr = 512, .offset = PAGE - ENTRY_SIZE,
-};
-
-FIXTURE_SETUP(lazy)
-{
-	if (!msix_can_map())
-		SKIP(return, NO_MMAP);
-	self->told = event_create();
-	setup(&self->s, variant->nr, variant->offset, LAZY | MMAP, 0, self->told);
-	memory_on(&self->s);
-}
-
-FIXTURE_TEARDOWN(lazy)
-{
-	EXPECT_EQ(0, self->s.m->nr_exits);
-	close(self->told);
-	teardown(&self->s);
-}
-
-static u64 wait_told(int fd)
-{
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-
-	return poll(&p, 1, PATIENCE_MS) == 1 ? event_drain(fd) : 0;
-}
-
-/* Not told: until the last look has come, and then some. */
-static u64 not_told(int fd)
-{
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-
-	return poll(&p, 1, 200) == 1 ? event_drain(fd) : 0;
-}
-
-TEST_F(lazy, unmask)
-{
-	struct mapped *s = &self->s;
-	u32 v;
-
-	msix_control(&s->d, ENABLE);
-	for (v = 0; v < 2; v++) {
-		entry_program(s->m, &s->d, v, MSI_ADDR(0), VEC(v));
-		entry_mask(s->m, &s->d, v);
-		EXPECT_EQ(0, not_told(self->told));
-		entry_unmask(s->m, &s->d, v);
-		EXPECT_EQ(1, wait_told(self->told));
-		/* Once, however often the table is looked at. */
-		entry_write(s->m, &s->d, v, ENTRY_ADDR_HI, 0);
-		EXPECT_EQ(0, not_told(self->told));
-		/* The device had an event by the time that the VMM binds. */
-		event_signal(s->event[v]);
-		msix_bind_one(&s->d, v, s->event[v], -1);
-		EXPECT_SENT(s, VEC(v), 1);
-		entry_mask(s->m, &s->d, v);
-		entry_unmask(s->m, &s->d, v);
-		EXPECT_EQ(0, not_told(self->told));
-	}
-	/* Masked, unbound, and unmasked again. */
-	entry_mask(s->m, &s->d, 0);
-	msix_bind_one(&s->d, 0, -1, -1);
-	EXPECT_EQ(0, not_told(self->told));
-	entry_unmask(s->m, &s->d, 0);
-	EXPECT_EQ(1, wait_told(self->told));
-	/* Not bound; the guest tries again. */
-	entry_mask(s->m, &s->d, 0);
-	EXPECT_EQ(0, not_told(self->told));
-	entry_unmask(s->m, &s->d, 0);
-	EXPECT_EQ(1, wait_told(self->told));
-}
-
-/* While MSI-X is disabled nobody is told; then of all that are unmasked. */
-TEST_F(lazy, enable)
-{
-	struct mapped *s = &self->s;
-
-	entry_unmask(s->m, &s->d, 0);
-	entry_unmask(s->m, &s->d, 1);
-	EXPECT_EQ(0, not_told(self->told));
-	msix_control(&s->d, ENABLE | FUNCTION_MASK);
-	EXPECT_EQ(1, wait_told(self->told));
-	EXPECT_EQ(0, not_told(self->told));
-	/* A reset masks and disables. */
-	msix_reset(&s->d);
-	EXPECT_EQ(0, not_told(self->told));
-	msix_control(&s->d, ENABLE);
-	EXPECT_EQ(0, not_told(self->told));
-	entry_unmask(s->m, &s->d, 0);
-	EXPECT_EQ(1, wait_told(self->told));
-}
-
-/* A store at any time after the fault that announced it, as in late_store. */
-TEST_F(lazy, late_store)
-{
-	static const int late_ms[] = { 0, 1, 5, 15, 18, 30 };
-	struct mapped *s = &self->s;
-	int i;
-
-	msix_control(&s->d, ENABLE);
-	for (i = 0; i < (int)ARRAY_SIZE(late_ms); i++) {
-		EXPECT_EQ(0, not_told(self->told));
-		ASSERT_EQ(0, madvise(s->mem, PAGE, MADV_POPULATE_WRITE));
-		usleep(1000 * late_ms[i]);
-		entry_unmask(s->m, &s->d, 0);
-		EXPECT_EQ(1, wait_told(self->told));
-		entry_mask(s->m, &s->d, 0);
-	}
-}
-
-/* What is bound is not told of, and when all is bound no store is awaited. */
-TEST_F(lazy, all_bound)
-{
-	struct mapped *s = &self->s;
-	struct kvm_msix_vector *v = calloc(s->d.nr, sizeof(*v));
-	u32 i;
-
-	if (!kvm_msix_has_counters())
-		SKIP(return, NO_COUNTERS);
-	for (i = 0; i < s->d.nr; i++)
-		v[i] = (struct kvm_msix_vector) { .eventfd = event_create(), .gsi = -1 };
-	ASSERT_EQ(0, __msix_bind(s->d.fd, 0, s->d.nr, v));
-	msix_control(&s->d, ENABLE);
-	entry_unmask(s->m, &s->d, 0);
-	EXPECT_EQ(0, not_told(self->told));
-	EXPECT_EQ(0, kvm_msix_counter("protected"));
-	EXPECT_EQ(0, kvm_msix_counter("told"));
-	for (i = 0; i < s->d.nr; i++)
-		close(v[i].eventfd);
-	free(v);
 }
 
 KVM_MSIX_TEST_MAIN

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Masks, pending bits and Message Control, against a guest that counts its
- * interrupts. Numbers are those of semantics.md.
+ * interrupts. Numbers are those of kvm_msix-semantics.rst.
  */
 #include "kselftest_harness.h"
 #include "kvm_msix_util.h"
@@ -20,43 +20,22 @@ FIXTURE(mask) {
 /* Enabled, bound, entry v with message VEC(v) for vCPU 0, and masked. */
 FIXTURE_SETUP(mask)
 {
-	int i;
-
 	self->m = msix_vm_create(1, NULL);
 	self->d = msix_create(self->m->vm, NR, 0);
-	msix_locate(&self->d, BAR_GPA, BAR_GPA + 0x800);
-	for (i = 0; i < NR; i++) {
-		self->event[i] = event_create();
-		msix_bind_one(&self->d, i, self->event[i], -1);
-		entry_program(self->m, &self->d, i, MSI_ADDR(0), VEC(i));
-	}
-	msix_control(&self->d, ENABLE);
+	msix_start(self->m, &self->d, VEC(0), self->event);
 }
 
 FIXTURE_TEARDOWN(mask)
 {
-	int i;
-
-	/* No interrupt that was not expected, and no MMIO exit. */
-	msix_irqs(self->m, 0, 0, 0);
-	for (i = 0; i < 256; i++)
-		EXPECT_EQ(self->sent[i], self->m->cpu[0]->irqs[i]);
-	EXPECT_EQ(0, self->m->nr_exits);
+	EXPECT_NOTHING_ELSE(self->m, self->sent);
 	close(self->d.fd);
 	msix_vm_free(self->m);
 }
 
 /* n more interrupts on vector. */
-#define EXPECT_SENT(vector, n)							\
-do {										\
-	u8 _vector = (vector);							\
-										\
-	self->sent[_vector] += (n);						\
-	EXPECT_EQ(self->sent[_vector],						\
-		  msix_irqs(self->m, 0, _vector, self->sent[_vector]));		\
-} while (0)
+#define EXPECT_SENT(vector, n) EXPECT_MORE_IRQS(self->m, self->sent, vector, n)
 
-/* To the guest and to the VMM. */
+/* Check the pending bit as the guest and the VMM see it. */
 #define EXPECT_PENDING(v, is)							\
 do {										\
 	u32 _v = (v);								\
@@ -94,7 +73,7 @@ TEST_F(mask, masked_event_is_latched_once)
 	EXPECT_SENT(VEC(1), 1);
 	EXPECT_PENDING(1, false);
 
-	/* And again: the first round left nothing behind. */
+	/* Again, to see that the first round left nothing behind. */
 	entry_mask(self->m, &self->d, 1);
 	event_signal(self->event[1]);
 	EXPECT_SENT(VEC(1), 0);
@@ -141,7 +120,7 @@ TEST_F(mask, nothing_pending_nothing_sent)
 	entry_unmask(self->m, &self->d, 0);
 	EXPECT_SENT(VEC(0), 0);
 
-	/* A mask of what is masked does not lose what is pending. */
+	/* Masking a masked vector does not lose its pending bit. */
 	entry_mask(self->m, &self->d, 0);
 	event_signal(self->event[0]);
 	entry_mask(self->m, &self->d, 0);
@@ -150,7 +129,7 @@ TEST_F(mask, nothing_pending_nothing_sent)
 	EXPECT_SENT(VEC(0), 1);
 }
 
-/* 8: of Vector Control only bit 0 acts, in whatever width it is written. */
+/* 8: only bit 0 of Vector Control acts, whatever the width of the write. */
 TEST_F(mask, reserved_control_bits)
 {
 	u64 ctrl = entry_gpa(&self->d, 0, ENTRY_CTRL);
@@ -231,7 +210,7 @@ TEST_F(mask, enable)
 	EXPECT_SENT(VEC(0), 0);
 }
 
-/* 15: whichever of the three is the last to let it go, that sends it. */
+/* 15: the last of mask bit, Enable and Function Mask to allow it sends. */
 TEST_F(mask, last_of_three)
 {
 	static const u8 order[6][3] = {
@@ -282,7 +261,7 @@ TEST_F(mask, message_changed_while_unmasked)
 	event_signal(self->event[0]);
 	EXPECT_SENT(NEW + 1, 1);
 
-	/* An address for nobody, and back. */
+	/* An address of no vCPU, and back. */
 	entry_write(self->m, &self->d, 0, ENTRY_ADDR_LO, MSI_ADDR(7));
 	event_signal(self->event[0]);
 	EXPECT_SENT(NEW + 1, 0);
@@ -315,7 +294,7 @@ TEST_F(mask, two_entries_one_message)
 	EXPECT_PENDING(0, true);
 }
 
-/* 19: a PBA write neither sets a bit nor takes one away. */
+/* 19: a PBA write neither sets nor clears a bit. */
 TEST_F(mask, pba_write)
 {
 	if (msix_mapped())
@@ -331,7 +310,7 @@ TEST_F(mask, pba_write)
 	EXPECT_SENT(VEC(1), 0);
 }
 
-/* 20: whole entries stored in pieces: the full new message, once each. */
+/* 20: if an entry is stored in pieces, the full new message is sent, once. */
 TEST_F(mask, whole_entry_stores)
 {
 	static const u32 widths[] = { 1, 4, 8 };

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a change costs where there are many vectors, devices and routes: lines
- * of "scale WHAT DEVICES VECTORS MEDIAN", in TSC ticks, where each device has
- * so many vectors. See cost.c for what a tick is, and tools/testing/bench.
+ * What a change costs with many vectors, devices and routes: lines of "scale
+ * WHAT DEVICES VECTORS MEDIAN", in TSC ticks, where VECTORS is the number for
+ * each device. See cost.c for what a tick is, and tools/testing/bench.
  *
  *   message   the guest changes a message of a vector that has a GSI
- *   locate    KVM_MSIX_LOCATE moves one device
+ *   set_addr  KVM_MSIX_SET_ADDR moves one device
  *   bind      KVM_MSIX_BIND binds one vector to another eventfd
  *   bind_all  KVM_MSIX_BIND binds all vectors of one device to eventfds
  *   create    KVM_MSIX_CREATE and close(2), with nothing bound
- *   enable    KVM_MSIX_CONTROL sets Enable, of a lazy device in guest memory, of
- *             which nothing is bound, and protects its pages
- *   routing   KVM_SET_GSI_ROUTING with as many routes: what it costs without us
+ *   enable    KVM_MSIX_CONTROL sets Enable, of a lazy device in guest memory
+ *             with no vector bound, and the device's pages are protected
+ *   routing   KVM_SET_GSI_ROUTING with as many routes, without kvm_msix
  *
- * All vectors that KVM has GSIs for have one, and a route. And "memory VECTORS
- * BYTES" and "mapped VECTORS BYTES": what one device takes, nothing bound, of what
- * is charged to a cgroup; and one whose table can be, and is, mapped.
+ * Each vector has a GSI and a route, as long as KVM has GSIs. Also lines of
+ * "memory VECTORS BYTES" and "mapped VECTORS BYTES": the memory that is charged
+ * to a cgroup for a device with nothing bound, and for a mapped device.
  */
 #include <sched.h>
 #include <sys/mman.h>
@@ -85,18 +85,18 @@ struct scene {
 	struct msix_dev dev[MAX_DEVICES];
 };
 
-/* Enabled, every vector unmasked with a message, and bound to a GSI if any is left. */
+/* Enable a device, with all vectors unmasked, and bound to the GSIs left. */
 static void add_device(struct scene *s, u32 i, struct msix_state *state)
 {
-	static struct kvm_msix_vector bind[MAX_VECTORS];
+	static struct kvm_msix_binding bind[MAX_VECTORS];
 	struct msix_dev *d = &s->dev[i];
 	u32 v, n = 0;
 
 	*d = msix_create(s->m->vm, s->nr_vectors, 0);
-	msix_locate(d, BAR_GPA + i * STRIDE, BAR_GPA + i * STRIDE + PBA);
+	msix_set_addr(d, BAR_GPA + i * STRIDE, BAR_GPA + i * STRIDE + PBA);
 	TEST_ASSERT(!__msix_set_state(d->fd, state), "set state");
 	for (v = 0; v < s->nr_vectors && FIRST_GSI + s->nr_routes < MAX_GSIS; v++)
-		bind[n++] = (struct kvm_msix_vector) {
+		bind[n++] = (struct kvm_msix_binding) {
 			.eventfd = -1,
 			.gsi = FIRST_GSI + s->nr_routes++,
 		};
@@ -145,7 +145,7 @@ static void measure_message(struct scene *s)
 	report("message", s->nr_devices, s->nr_vectors, ticks);
 }
 
-static void measure_locate(struct scene *s)
+static void measure_set_addr(struct scene *s)
 {
 	struct msix_dev *d = &s->dev[s->nr_devices - 1];
 	u64 home = d->table, to, ticks[LOOPS];
@@ -154,10 +154,10 @@ static void measure_locate(struct scene *s)
 	for (i = 0; i < LOOPS; i++) {
 		to = i % 2 ? home : ELSEWHERE;
 		ticks[i] = now();
-		msix_locate(d, to, to + PBA);
+		msix_set_addr(d, to, to + PBA);
 		ticks[i] = now() - ticks[i];
 	}
-	report("locate", s->nr_devices, s->nr_vectors, ticks);
+	report("set_addr", s->nr_devices, s->nr_vectors, ticks);
 }
 
 static void measure_bind(struct scene *s)
@@ -180,14 +180,14 @@ static void measure_bind(struct scene *s)
 
 static void measure_bind_all(struct scene *s)
 {
-	static struct kvm_msix_vector nothing[MAX_VECTORS], bind[MAX_VECTORS];
+	static struct kvm_msix_binding nothing[MAX_VECTORS], bind[MAX_VECTORS];
 	struct msix_dev *d = &s->dev[s->nr_devices - 1];
 	u64 ticks[LOOPS];
 	u32 i, v;
 
 	for (v = 0; v < s->nr_vectors; v++) {
-		nothing[v] = (struct kvm_msix_vector) { .eventfd = -1, .gsi = -1 };
-		bind[v] = (struct kvm_msix_vector) { .eventfd = event_create(), .gsi = -1 };
+		nothing[v] = (struct kvm_msix_binding) { .eventfd = -1, .gsi = -1 };
+		bind[v] = (struct kvm_msix_binding) { .eventfd = event_create(), .gsi = -1 };
 	}
 	for (i = 0; i < LOOPS; i++) {
 		TEST_ASSERT(!__msix_bind(d->fd, 0, s->nr_vectors, nothing), "unbind");
@@ -215,7 +215,7 @@ static void measure_create(struct scene *s)
 	report("create", s->nr_devices, s->nr_vectors, ticks);
 }
 
-/* A lazy device whose table is mapped, and maybe the guest's. */
+/* A lazy device whose table is mapped, and may be guest memory. */
 struct mapped {
 	int fd;
 	void *mem;
@@ -225,20 +225,15 @@ struct mapped {
 static struct mapped mapped_create(struct kvm_vm *vm, u32 nr_vectors, int eventfd)
 {
 	struct kvm_msix_create args = {
-		.size = sizeof(args),
 		.flags = KVM_MSIX_CREATE_LAZY | KVM_MSIX_CREATE_MMAP,
 		.vm_fd = vm->fd,
 		.nr_vectors = nr_vectors,
 		.unmask_eventfd = eventfd,
 	};
 	struct mapped d = { .size = (nr_vectors * ENTRY_SIZE + 0xfff) & ~0xfffu };
-	int dev = msix_open();
 
-	d.fd = ioctl(dev, KVM_MSIX_CREATE, &args);
-	TEST_ASSERT(d.fd >= 0, "KVM_MSIX_CREATE: %s", strerror(errno));
-	close(dev);
-	d.mem = mmap(NULL, d.size, PROT_READ | PROT_WRITE, MAP_SHARED, d.fd, 0);
-	TEST_ASSERT(d.mem != MAP_FAILED, "mmap: %s", strerror(errno));
+	d.fd = msix_create_args(&args);
+	d.mem = msix_map(d.fd, d.size);
 	return d;
 }
 
@@ -248,7 +243,7 @@ static void mapped_free(struct mapped *d)
 	close(d->fd);
 }
 
-/* All of them are; the last one is enabled and disabled. */
+/* Enable all devices; then disable and enable the last one, in a loop. */
 static void measure_enable(u32 nr_devices, u32 nr_vectors)
 {
 	struct kvm_msix_control on = { .size = sizeof(on), .control = ENABLE }, off = on;
@@ -266,12 +261,12 @@ static void measure_enable(u32 nr_devices, u32 nr_vectors)
 	}
 	for (i = 0; i < LOOPS; i++) {
 		msix_ioctl(d[nr_devices - 1].fd, KVM_MSIX_CONTROL, &off);
-		/* As a guest does that sets up its vectors; and the timer stops. */
+		/* Store as a guest that sets up its vectors; let the timer stop. */
 		memset(d[nr_devices - 1].mem, 0xff, d[nr_devices - 1].size);
 		usleep(50000);
 		ticks[i] = now();
 		msix_ioctl(d[nr_devices - 1].fd, KVM_MSIX_CONTROL, &on);
-		/* The work is of a higher priority: it has run when this thread runs again. */
+		/* The work has a higher priority, so it runs before this returns. */
 		sched_yield();
 		ticks[i] = now() - ticks[i];
 	}
@@ -304,7 +299,7 @@ static void measure_routing(u32 nr_devices, u32 nr_vectors, u32 nr_routes)
 }
 
 /*
- * Memory, as the kernel charges it to a cgroup of our own.
+ * Memory, as the kernel charges it to a cgroup of this test.
  */
 
 #define CGROUP	"/sys/fs/cgroup"
@@ -338,7 +333,7 @@ static bool have_cgroup(void)
 	return write_file(OURS "/cgroup.procs", "0") && !access(OURS "/memory.current", R_OK);
 }
 
-/* Twice as many: what is charged ahead, or once, is in both. */
+/* Subtract half from all: both have what is charged ahead, or only once. */
 static void measure_memory(u32 nr_vectors)
 {
 	struct kvm_vm *vm = msix_bare_vm();
@@ -390,7 +385,7 @@ int main(void)
 		for (j = 0; j < ARRAY_SIZE(vectors); j++) {
 			set_up(&s, devices[i], vectors[j]);
 			measure_message(&s);
-			measure_locate(&s);
+			measure_set_addr(&s);
 			measure_create(&s);
 			measure_routing(devices[i], vectors[j], s.nr_routes);
 			measure_bind(&s);

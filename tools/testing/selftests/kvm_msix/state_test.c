@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Save, restore, reset. Numbers are those of semantics.md.
+ * Save, restore, reset. Numbers are those of kvm_msix-semantics.rst.
  */
 #include "kselftest_harness.h"
 #include "kvm_msix_util.h"
@@ -17,17 +17,9 @@ FIXTURE(state) {
 /* Enabled and bound, entry v with VEC(v), masked. */
 FIXTURE_SETUP(state)
 {
-	int i;
-
 	self->m = msix_vm_create(1, NULL);
 	self->d = msix_create(self->m->vm, NR, 0);
-	msix_locate(&self->d, BAR_GPA, BAR_GPA + 0x800);
-	for (i = 0; i < NR; i++) {
-		self->event[i] = event_create();
-		msix_bind_one(&self->d, i, self->event[i], -1);
-		entry_program(self->m, &self->d, i, MSI_ADDR(0), VEC(i));
-	}
-	msix_control(&self->d, ENABLE);
+	msix_start(self->m, &self->d, VEC(0), self->event);
 }
 
 FIXTURE_TEARDOWN(state)
@@ -53,7 +45,7 @@ static struct msix_state *save(struct msix_dev *d)
 	return s;
 }
 
-/* The rest of what the header says: CREATE, SET_STATE, LOCATE, BIND. */
+/* The rest of the steps in the uapi header: CREATE, SET_STATE, SET_ADDR, BIND. */
 static void restore(struct msix_vm *m, struct msix_dev *d, struct msix_state *s, int *event)
 {
 	struct msix_state *back;
@@ -61,7 +53,7 @@ static void restore(struct msix_vm *m, struct msix_dev *d, struct msix_state *s,
 
 	*d = msix_create(m->vm, s->nr, 0);
 	set_state(d, s);
-	msix_locate(d, BAR_GPA, BAR_GPA + 0x800);
+	msix_set_addr(d, BAR_GPA, BAR_GPA + 0x800);
 	for (i = 0; i < s->nr; i++)
 		msix_bind_one(d, i, event[i], -1);
 	back = msix_get_state(d->fd, s->nr);
@@ -111,7 +103,7 @@ TEST_F(state, save_restore)
 	EXPECT_EQ(0, msix_irqs(self->m, 0, VEC(0), 0));
 	EXPECT_EQ(0, guest_read(self->m, self->d.pba, 8));
 
-	/* It lives on. */
+	/* The new function delivers events. */
 	for (i = 0; i < 4; i++) {
 		u64 sent = self->m->cpu[0]->irqs[VEC(i)] + 1;
 
@@ -121,7 +113,7 @@ TEST_F(state, save_restore)
 	msix_state_free(s);
 }
 
-/* Signalled between the unbind and the new BIND: in neither state, not lost. */
+/* Events between closing and the new BIND are in no state, but not lost. */
 TEST_F(state, event_on_the_way)
 {
 	int none[NR] = { -1, -1, -1, -1, -1, -1 };
@@ -143,7 +135,7 @@ TEST_F(state, event_on_the_way)
 	msix_state_free(s);
 }
 
-/* A vector that is pending in the new state and may send: sent, once. */
+/* A vector that is pending in the new state and may send sends, once. */
 TEST_F(state, set_state_delivers)
 {
 	struct msix_state *s = msix_get_state(self->d.fd, NR);
@@ -175,7 +167,7 @@ TEST_F(state, set_state_delivers)
 	msix_state_free(s);
 }
 
-/* 23: all as in 1, nothing of the old state sent, then or later. */
+/* 23: the state is that of 1, and nothing of the old state is ever sent. */
 TEST_F(state, reset)
 {
 	struct msix_state *s;
@@ -206,14 +198,14 @@ TEST_F(state, reset)
 	for (i = 0; i < NR; i++)
 		EXPECT_EQ(0, msix_irqs(self->m, 0, VEC(i), 0));
 
-	/* Location and bindings stayed. */
+	/* Addresses and bindings stayed. */
 	for (i = 0; i < NR; i++) {
 		event_signal(self->event[i]);
 		EXPECT_EQ(1, msix_irqs(self->m, 0, VEC(i), 1));
 	}
 }
 
-/* GET_STATE looks only; SET_STATE takes any contents and gives them back. */
+/* GET_STATE changes nothing, and returns any contents that SET_STATE took. */
 TEST_F(state, round_trip)
 {
 	struct msix_dev big = msix_create(self->m->vm, 2048, 0);

@@ -1,29 +1,29 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * stress_test: what its three parties share. The guest (stress_guest.c) masks,
- * programs and unmasks; the device (stress_device.c) signals eventfds from
- * several threads; the VMM (stress_test.c) does everything that it can do to a
- * function meanwhile. stress_books.c says whether the sums are right.
+ * Shared by the three parties of stress_test. The guest (stress_guest.c)
+ * masks, programs and unmasks; the device (stress_device.c) signals eventfds
+ * from several threads; meanwhile the VMM (stress_test.c) does everything that
+ * a VMM can do to a function. stress_books.c checks whether the sums are right.
  *
- * A vector v sends one of four messages. Each message of each vector has a
- * vector number x of the local APICs of its own, and exactly one vCPU that it
- * goes to: an interrupt tells which vector sent it, and by which message. What
- * arrives elsewhere was put together from two messages.
+ * A vector v sends one of four messages. Each message of each vector has its
+ * own interrupt vector x, and goes to exactly one vCPU: an interrupt shows its
+ * vector v and its message. An interrupt at another vCPU mixes two messages.
  *
- * There are three kinds of vectors, by what the device does:
- *  - EXACT: it signals one event and no other before that one was taken as an
- *    interrupt. Each event is at any time in exactly one place.
- *  - BURST: it signals 0 to 3 events while the guest has the vector masked and
- *    waits. Together they are one interrupt, or none.
- *  - FREE: all threads signal, as fast as they can. Interrupts are no more than
- *    signals; and after each signal comes an interrupt, or it is pending, or in
- *    the eventfd.
- * No interrupt of any comes from when a mask is acknowledged to the unmask.
+ * The device treats three kinds of vectors differently:
+ *  - EXACT: the device signals an event only after the guest has taken the last
+ *    event as an interrupt. Each event is at any time in exactly one place.
+ *  - BURST: the device signals 0 to 3 events while the guest has the vector
+ *    masked and waits. Together the events are one interrupt, or none.
+ *  - FREE: all threads signal, as fast as possible. Interrupts are no more than
+ *    signals; and after each signal comes an interrupt, or the event is pending
+ *    or in the eventfd.
+ * No vector sends an interrupt between the acknowledgment of a mask and the
+ * unmask.
  *
- * With msix_mapped() some of the places where the VMM puts the table are guest
- * memory. There, one message may be on its way when the mask is written, of those
- * that the vector could have had till then: it comes once, or not. After a fence,
- * which is an ioctl that takes the vectors' locks, it is as anywhere else.
+ * With msix_mapped(), some of the table's addresses are guest memory. When a mask
+ * is written there, one message that the vector had until then may be in flight,
+ * and arrive once. After a fence, which is an ioctl that takes the vectors' locks,
+ * no message is in flight.
  */
 #ifndef SELFTEST_KVM_MSIX_STRESS_H
 #define SELFTEST_KVM_MSIX_STRESS_H
@@ -37,10 +37,10 @@
 #define STRESS_VMM_IRQ	0xf0	/* the VMM's own route */
 #define STRESS_HOST	GUEST_MAX_CPUS	/* the VMM, where vCPUs are counted */
 
-/* Registers of the VMM's in the BAR: exits, always. */
+/* Registers in the BAR that the VMM emulates: each access exits. */
 #define STRESS_CONTROL	(BAR_GPA + 0x1f000)	/* 1: Function Mask */
 #define STRESS_YIELD	(BAR_GPA + 0x1f008)
-#define STRESS_FENCE	(BAR_GPA + 0x1f010)	/* what was being sent has been */
+#define STRESS_FENCE	(BAR_GPA + 0x1f010)	/* on return, no message is in flight */
 
 enum stress_kind { FREE, BURST, EXACT };
 
@@ -62,31 +62,24 @@ static inline u32 stress_irq(u32 v, u32 msg)
 	return STRESS_IRQ + v * STRESS_MSGS + msg;
 }
 
-/* splitmix64 */
-static inline u64 stress_random(u64 *state)
-{
-	u64 z = *state += 0x9e3779b97f4a7c15;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-	z = (z ^ z >> 27) * 0x94d049bb133111eb;
-	return z ^ z >> 31;
-}
-
 /**
- * struct stress_vec - What is known of a vector
- * @msg: the message it is programmed with; the guest's
- * @programmed: it has a message; the guest's
- * @masked: as it was left; the guest's
- * @allowed: bit n: message n may have come since @seen; the guest's
- * @late: bit n: message n may be on its way, and then no other is; the guest's
- * @seen: interrupts by message, at the last look; the guest's
- * @expected: BURST: interrupts that there must be in the end; the guest's
+ * struct stress_vec - The test's books of a vector
+ * @msg: the message in the entry
+ * @programmed: the entry has a message
+ * @masked: the guest has left the vector masked
+ * @allowed: bit n: message n may have come since @seen
+ * @late: bit n: message n may be in flight; at most one message is
+ * @seen: interrupts by message, at the last look
+ * @expected: BURST: how many interrupts there must be in the end
  * @credit: what the VMM adds to the interrupts: events that a reset discarded,
  *	less the VMM's own injections; changed while the guest is at the gate
- * @burst: masked, the device shall act; the guest's
- * @burst_done: it has; the device's, as the next two
- * @burst_events: that often
- * @burst_bound: and the vector was bound to that eventfd
+ * @burst: number of the burst that the guest asks for; the vector is masked
+ * @burst_done: number of the burst that the device has finished
+ * @burst_events: number of events in the finished burst
+ * @burst_bound: the vector was bound to the eventfd of the finished burst
+ *
+ * The guest writes the fields up to @expected, and @burst; the device writes
+ * the last three.
  */
 struct stress_vec {
 	u64 msg;
@@ -104,15 +97,15 @@ struct stress_vec {
 };
 
 /**
- * struct stress_cpu - A vCPU's own, and what others tell it
- * @random: its PRNG
- * @missed: accesses of the BAR that reached the VMM; the VMM's
- * @stray: a vector number that should not have come here; 0: none
- * @gate: it is at the gate that was closed by this number
- * @pba: what it reads in the PBA, at the gate
- * @pba_asked: in answer to this
- * @cycles, @lives, @probes: what it has done
- * @lates: messages that were on their way when their vector was masked
+ * struct stress_cpu - State of a vCPU, which writes all but @missed
+ * @random: the vCPU's PRNG
+ * @missed: accesses to the BAR that reached the VMM; written by the VMM
+ * @stray: an interrupt vector that belongs to another vCPU; 0: none
+ * @gate: number of the gate at which the vCPU waits
+ * @pba: the PBA, read at the gate
+ * @pba_asked: the value of @ask_pba that @pba answers
+ * @cycles, @lives, @probes: how often the vCPU has done each
+ * @lates: messages that were in flight when the vector was masked
  */
 struct stress_cpu {
 	u64 random;
@@ -128,22 +121,22 @@ struct stress_cpu {
 };
 
 /**
- * struct stress_guest - In the guest's memory
+ * struct stress_guest - State in the guest's memory
  * @nr_cpus: number of vCPUs
  * @mapped: msix_mapped()
- * @stop: leave
- * @gate: closed if odd: vCPUs gather there between two cycles
- * @resets: a change says: the table is as after power-on
- * @table, @pba: where they are
+ * @stop: the vCPUs must end
+ * @gate: closed if odd: vCPUs gather at the gate between two cycles
+ * @resets: changes when the table is reset to the state after power-on
+ * @table, @pba: where table and PBA are
  * @old_table: where the table was before
- * @moves: odd: the table moves
- * @ask_pba: a change: vCPU 0 shall read the PBA
- * @hush: no function masks now, nor fences: no ioctl that looks at all vectors
- * @beats: the device's threads live: signals, more or less
- * @fmasks: vCPU 0's function masks
- * @flush: of vCPU or VMM i to vCPU j: take your interrupts
- * @flushed: it has
- * @irqs: interrupts
+ * @moves: odd while the table moves
+ * @ask_pba: changes when vCPU 0 must read the PBA
+ * @hush: no function masks and no fences: no ioctl that looks at all vectors
+ * @beats: roughly the number of signals; shows that the device's threads run
+ * @fmasks: number of function masks by vCPU 0
+ * @flush: changes when vCPU or VMM i asks vCPU j to take all interrupts
+ * @flushed: the value of @flush that vCPU j has last obeyed
+ * @irqs: interrupts by interrupt vector
  * @cpu: vCPUs
  * @vec: vectors
  */

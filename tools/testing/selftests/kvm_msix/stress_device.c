@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * stress_test's device: threads that signal, each as the vector's kind has it
- * (stress.h). Mostly to the eventfd that is bound, now and then to the other.
+ * stress_test's device: threads that signal, by the rules of each vector's kind
+ * (stress.h), mostly the bound eventfd, now and then the unbound eventfd.
  */
 #include "stress_vmm.h"
 
@@ -19,7 +19,7 @@ static void signal_vector(struct stress_thread *t, u32 v, int which)
 static int choose(struct stress_thread *t, u32 v)
 {
 	int bound = READ_ONCE(t->s->bound[v]);
-	u64 random = stress_random(&t->random);
+	u64 random = msix_random(&t->random);
 
 	return bound < 0 || random % 16 == 0 ? random >> 32 & 1 : bound;
 }
@@ -41,7 +41,7 @@ static void signal_burst(struct stress_thread *t, u32 v)
 
 	if (burst == vec->burst_done)
 		return;
-	n = stress_random(&t->random) % 4;
+	n = msix_random(&t->random) % 4;
 	pthread_mutex_lock(&s->bind_lock);
 	which = choose(t, v);
 	for (i = 0; i < n; i++)
@@ -55,7 +55,7 @@ static void signal_burst(struct stress_thread *t, u32 v)
 
 static void signal_free(struct stress_thread *t, u32 v)
 {
-	u64 n = stress_random(&t->random) % 8;
+	u64 n = msix_random(&t->random) % 8;
 
 	while (n--)
 		signal_vector(t, v, choose(t, v));
@@ -88,9 +88,9 @@ static void *device_thread(void *arg)
 				signal_exact(t, v);
 			else if (stress_kind(v) == BURST)
 				signal_burst(t, v);
-		signal_free(t, stress_random(&t->random) % (STRESS_NR / 3));
-		/* Each signal of an unmasked vector is an exit: guests have to live too. */
-		usleep(stress_random(&t->random) % 256);
+		signal_free(t, msix_random(&t->random) % (STRESS_NR / 3));
+		/* Leave time to the guest: each message to a running vCPU is an exit. */
+		usleep(msix_random(&t->random) % 256);
 	}
 	return NULL;
 }
@@ -102,12 +102,12 @@ void stress_device_start(struct stress *s)
 	for (t = s->device; t < s->device + STRESS_THREADS; t++) {
 		t->s = s;
 		t->index = t - s->device;
-		t->random = stress_random(&s->random);
+		t->random = msix_random(&s->random);
 		TEST_ASSERT(!pthread_create(&t->thread, NULL, device_thread, t), "pthread_create");
 	}
 }
 
-/* When it returns, no signal is under way. */
+/* Have the threads rest. On return, no signal is under way. */
 void stress_device_park(struct stress *s)
 {
 	pthread_mutex_lock(&s->park_lock);
@@ -122,7 +122,7 @@ void stress_device_go(struct stress *s)
 	s->park = false;
 	pthread_cond_broadcast(&s->park_cond);
 	pthread_mutex_unlock(&s->park_lock);
-	/* Else the next to park may count those that have not left. */
+	/* Else the next park could count threads that have not left the current park. */
 	stress_wait(!READ_ONCE(s->parked));
 }
 

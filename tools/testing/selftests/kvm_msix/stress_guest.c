@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * stress_test's guest. Each vCPU owns every nr_cpus-th vector and goes through
- * cycles of it: mask, settle, look, program, look again, unmask.
+ * stress_test's guest. Each vCPU owns every nr_cpus-th vector, and does cycles
+ * on one of its vectors: mask, settle, look, program, look again, unmask.
  *
- * To settle is to have every vCPU that a message may have been sent to exit
- * once with its interrupts enabled: what was sent before has set a bit in its
- * APIC, and is taken before its next instruction. So after mask and settle the
- * counts stand, exactly, whatever the rest of the world does.
+ * To settle, every vCPU that is a target of the vector exits once with interrupts
+ * enabled: a message that was sent before has set a bit in the vCPU's APIC, and the
+ * vCPU takes the interrupt before the next instruction. After mask and settle the
+ * counts do not change, whatever the other parties do.
  *
- * Nobody waits for an interrupt. All waiting is for a vCPU or a thread of the
- * VMM that does not wait for the waiter; a loss is seen by the books.
+ * A vCPU never waits for an interrupt, only for a vCPU or a thread of the VMM
+ * that does not wait for the waiter. stress_books.c finds a lost event.
  */
 #include "stress.h"
 
@@ -17,7 +17,7 @@ struct stress_guest stress_guest;
 
 #define S	stress_guest
 
-/* No bit but 0 of Vector Control acts; the others are the guest's to keep. */
+/* Only bit 0 of Vector Control acts; the other bits keep what the guest stores. */
 #define CTRL_JUNK	0xff00u
 
 static u32 this_cpu(void)
@@ -27,7 +27,7 @@ static u32 this_cpu(void)
 
 static u64 random_number(void)
 {
-	return stress_random(&S.cpu[this_cpu()].random);
+	return msix_random(&S.cpu[this_cpu()].random);
 }
 
 static bool one_in(u32 n)
@@ -47,7 +47,7 @@ void stress_guest_irq(struct ex_regs *regs)
 	wrmsr(APIC_BASE_MSR + (APIC_EOI >> 4), 0);
 }
 
-/* Any exit would do; this one is no access of the BAR. */
+/* Exit, without an access to the BAR. */
 static void take_interrupts(void)
 {
 	u32 eax, ebx, ecx, edx;
@@ -70,7 +70,7 @@ static void answer_flushes(void)
 	}
 }
 
-/* One turn of a loop that waits; somebody else may need this CPU. */
+/* One turn of a loop that waits; yields the CPU to other threads. */
 static void relax(void)
 {
 	int i;
@@ -96,9 +96,9 @@ static void settle(u64 cpus)
 }
 
 /*
- * Accesses that find the table, wherever it is: one that the VMM gets had no
- * effect, and is done again. True if it was where the table may be memory: see
- * msix_locate().
+ * Accesses to the table at its current address: an access that exits to the VMM
+ * came too late, had no effect, and is repeated. put() returns true if the table
+ * may be memory at the address: see msix_set_addr().
  */
 static bool put(u32 offset, u32 width, u64 val)
 {
@@ -154,8 +154,8 @@ static u32 target(u32 v)
 }
 
 /*
- * Only messages that the vector had since the last look may have come, and one
- * that was on its way.
+ * Check that the interrupts since the last look are messages that the vector had
+ * since then, and at most one late message.
  */
 static void look(u32 v)
 {
@@ -178,8 +178,8 @@ static void look(u32 v)
 	vec->allowed = 0;
 }
 
-/* Whoever was sending is done: what was sent is taken, and nothing is late. */
-static void look_at_all(u32 v)
+/* Settle the targets of the vector's message, and of messages that may be late. */
+static void settle_vector(u32 v)
 {
 	struct stress_vec *vec = &S.vec[v];
 	u64 cpus = BIT(target(v));
@@ -190,22 +190,27 @@ static void look_at_all(u32 v)
 			cpus |= BIT(stress_target(v, msg, S.nr_cpus));
 	settle(cpus);
 	look(v);
-	vec->late = 0;
 }
 
-/* A write was done that stops these messages, in memory or not. */
+/* After a fence no message is in flight: take all interrupts, and clear @late. */
+static void look_at_all(u32 v)
+{
+	settle_vector(v);
+	S.vec[v].late = 0;
+}
+
+/*
+ * A write, to memory or not, has stopped the messages @stopped, which may be late
+ * from now on. If one of @stopped was sent, a message that was late before has come:
+ * the kernel sends a vector's messages one after the other.
+ */
 static void look_after_stop(u32 v, u64 stopped, bool memory)
 {
-	if (!memory) {
-		look_at_all(v);
-		return;
-	}
-	S.vec[v].late |= stopped;
-	settle(BIT(target(v)));
-	look(v);
+	settle_vector(v);
+	S.vec[v].late = memory ? S.vec[v].late | stopped : 0;
 }
 
-/* Address and data by the ways there are; in between, anything but a message. */
+/* Write address and data in different ways; the vector is masked meanwhile. */
 static void program(u32 v, u32 msg)
 {
 	u32 data = stress_irq(v, msg), dest = MSI_ADDR(stress_target(v, msg, S.nr_cpus));
@@ -228,7 +233,7 @@ static void program(u32 v, u32 msg)
 	S.vec[v].programmed = 1;
 }
 
-/* Alone, or in one write with other data: then the unmask sends by that. */
+/* Unmask, alone or in one write with new data, which the next message has. */
 static void unmask(u32 v)
 {
 	struct stress_vec *vec = &S.vec[v];
@@ -245,7 +250,7 @@ static void unmask(u32 v)
 	vec->masked = 0;
 }
 
-/* Other data while unmasked: after the write only those are sent. */
+/* Change the data while unmasked: after the write, only the new data are sent. */
 static void change_live(u32 v)
 {
 	struct stress_vec *vec = &S.vec[v];
@@ -262,7 +267,7 @@ static void change_live(u32 v)
 	S.cpu[this_cpu()].lives++;
 }
 
-/* What the device did meanwhile is one bit; true if it is known. */
+/* Have the device do a burst. Returns true if the PBA's bit must now be *pending. */
 static bool burst(u32 v, bool *pending)
 {
 	struct stress_vec *vec = &S.vec[v];
@@ -270,7 +275,7 @@ static bool burst(u32 v, bool *pending)
 
 	__GUEST_ASSERT(taken <= vec->expected, "vector %u: %lu interrupts of %lu", v, taken,
 		       vec->expected);
-	/* The last one's interrupt is still to come: no new one before. */
+	/* Start no new burst before the interrupt of the last burst has come. */
 	if (taken != vec->expected)
 		return false;
 	WRITE_ONCE(vec->burst, vec->burst + 1);
@@ -323,7 +328,7 @@ static void cycle(u32 v)
 		change_live(v);
 }
 
-/* Where the table was, it is no more; where it is, it answers. */
+/* The table answers at its current address, and no longer at the old address. */
 static void probe(void)
 {
 	struct stress_cpu *cpu = &S.cpu[this_cpu()];
@@ -340,7 +345,7 @@ static void probe(void)
 	cpu->probes++;
 }
 
-/* The whole function, by Message Control; the device goes on signalling. */
+/* Mask the function by Message Control while the device goes on signalling. */
 static void mask_function(void)
 {
 	u64 before, beats;
@@ -355,7 +360,7 @@ static void mask_function(void)
 	WRITE_ONCE(S.fmasks, S.fmasks + 1);
 }
 
-/* All is as after power-on: masked, and not a message. */
+/* A reset has masked the vector and cleared its message. */
 static void forget(u32 v)
 {
 	struct stress_vec *vec = &S.vec[v];

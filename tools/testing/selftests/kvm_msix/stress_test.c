@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Everything at once, with books: see stress.h. The VMM's part, which is here,
- * goes in laps. A lap is each of its operations once, in random order, while
- * guest and device go on, or where an operation needs it, while the guest is at
- * the gate. The last is always the audit.
+ * 13 of kvm_msix-semantics.rst against everything at once, with books: see
+ * stress.h. This file has the VMM's part, which runs in laps. A lap is each
+ * operation once, in random order, while guest and device run; for operations
+ * that need a stopped guest, the guest waits at the gate. The last operation of
+ * a lap is always the audit.
  *
  * usage: stress_test [-t SECONDS] [-s SEED] [-c VCPUS]
- * Whole laps until SECONDS are over, shared between 4 vCPUs and 2, or with only
- * VCPUS. The seed decides what everybody does, not who comes first.
+ * Runs whole laps until SECONDS are over, half of the time with 4 vCPUs and
+ * half with 2, or all of it with VCPUS. The seed decides what each party does,
+ * not which party comes first.
  */
 #include <getopt.h>
 
 #include "stress_vmm.h"
 
 /*
- * Tables and PBAs, in turn at aligned and at odd places, across pages too. The
+ * Places for table and PBA, aligned to pages or not, some across pages. The
  * aligned ones are guest memory if msix_mapped().
  */
 static const struct {
@@ -29,10 +31,10 @@ static const struct {
 
 static u64 random_number(struct stress *s)
 {
-	return stress_random(&s->random);
+	return msix_random(&s->random);
 }
 
-/* Unless the VMM rests as well, the others would not get far. */
+/* Wait for some cycles, so that the other parties get on. */
 static void let_run(struct stress *s, u64 cycles)
 {
 	u64 before = 0, now, i;
@@ -46,7 +48,7 @@ static void let_run(struct stress *s, u64 cycles)
 	}));
 }
 
-/* The gate: all vCPUs between two cycles, with their interrupts taken. */
+/* At the closed gate, all vCPUs are between two cycles and hold no interrupt. */
 static void close_gate(struct stress *s)
 {
 	u32 i;
@@ -61,7 +63,7 @@ static void open_gate(struct stress *s)
 	WRITE_ONCE(s->g->gate, s->g->gate + 1);
 }
 
-/* A vCPU waits for the device at times, so that rests last, and goes first. */
+/* vCPUs may wait for the device: stop the device last, and start the device first. */
 static void rest(struct stress *s)
 {
 	close_gate(s);
@@ -83,18 +85,18 @@ static void set_control(struct stress *s, u32 set, u32 clear)
 	pthread_mutex_unlock(&s->control_lock);
 }
 
-/* Vectors @first to @end - 1: to one of their eventfds each, or to nothing. */
+/* Bind vectors @first to @end - 1 to one of their eventfds each, or to none. */
 static void bind_range(struct stress *s, u32 first, u32 end, bool on)
 {
-	struct kvm_msix_vector to[STRESS_NR];
+	struct kvm_msix_binding to[STRESS_NR];
 	u32 v;
 
 	pthread_mutex_lock(&s->bind_lock);
 	for (v = first; v < end; v++) {
 		WRITE_ONCE(s->bound[v], on ? random_number(s) & 1 : -1);
-		to[v - first] = (struct kvm_msix_vector) { -1, -1 };
+		to[v - first] = (struct kvm_msix_binding) { -1, -1 };
 		if (on)
-			to[v - first] = (struct kvm_msix_vector) {
+			to[v - first] = (struct kvm_msix_binding) {
 				s->event[v][s->bound[v]],
 				s->gsis ? stress_gsi(v) : STRESS_NO_GSI,
 			};
@@ -110,17 +112,17 @@ static void tell_place(struct stress *s, u64 table, u64 pba)
 	WRITE_ONCE(s->g->table, table);
 }
 
-/* There, at once or by way of nowhere: then all accesses are the VMM's. */
+/* Move directly, or by way of NOWHERE, where all accesses exit to the VMM. */
 static void move_to(struct stress *s, u32 i, bool by_nowhere)
 {
 	if (places[i].table == s->d.table)
 		return;
 	WRITE_ONCE(s->g->moves, s->g->moves + 1);
 	if (by_nowhere) {
-		msix_locate(&s->d, NOWHERE, NOWHERE);
+		msix_set_addr(&s->d, NOWHERE, NOWHERE);
 		usleep(random_number(s) % 1000);
 	}
-	msix_locate(&s->d, places[i].table, places[i].pba);
+	msix_set_addr(&s->d, places[i].table, places[i].pba);
 	tell_place(s, places[i].table, places[i].pba);
 	WRITE_ONCE(s->g->moves, s->g->moves + 1);
 }
@@ -156,8 +158,8 @@ static void op_unbind(struct stress *s)
 }
 
 /*
- * In place of each other: every event of either is the vector's. In turn with
- * and without GSIs, which a mapped function cannot have.
+ * Rebind the vectors: every event of either eventfd must reach the vector. Bind
+ * alternately with and without GSIs, which a mapped function cannot have.
  */
 static void op_rebind(struct stress *s)
 {
@@ -165,7 +167,7 @@ static void op_rebind(struct stress *s)
 	bind_range(s, 0, STRESS_NR, true);
 }
 
-/* Enable off: when the ioctl returns, no message is sent, whatever is signalled. */
+/* Clear Enable: after the ioctl, signals send no message. */
 static void op_disable(struct stress *s)
 {
 	u64 before, beats;
@@ -185,7 +187,7 @@ static struct msix_state *save(struct stress *s)
 	return msix_get_state(s->d.fd, STRESS_NR);
 }
 
-/* Another function takes over the state, the place and the eventfds. */
+/* A new function takes over state, address and eventfds. */
 static void restore(struct stress *s, struct msix_state *state)
 {
 	struct msix_dev old = s->d;
@@ -195,14 +197,14 @@ static void restore(struct stress *s, struct msix_state *state)
 	s->d = msix_create(s->m->vm, STRESS_NR, 0);
 	TEST_ASSERT_EQ(__msix_set_state(s->d.fd, state), 0);
 	s->control = state->control;
-	TEST_ASSERT_EQ(__msix_locate(s->d.fd, table, pba), EEXIST);
-	msix_locate(&old, NOWHERE, NOWHERE);
-	msix_locate(&s->d, table, pba);
+	TEST_ASSERT_EQ(__msix_set_addr(s->d.fd, table, pba), EEXIST);
+	msix_set_addr(&old, NOWHERE, NOWHERE);
+	msix_set_addr(&s->d, table, pba);
 	bind_range(s, 0, STRESS_NR, true);
 	close(old.fd);
 }
 
-/* The device does not stop for it: what it signals waits in the eventfds. */
+/* Take over while the device signals: events meanwhile wait in the eventfds. */
 static void op_take_over(struct stress *s)
 {
 	struct msix_state *state, *back;
@@ -220,7 +222,7 @@ static void op_take_over(struct stress *s)
 	go(s);
 }
 
-/* Saved with the function masked, restored without: SET_STATE sends. */
+/* Save with Function Mask, restore without: SET_STATE sends pending events. */
 static void op_take_over_sending(struct stress *s)
 {
 	struct msix_state *state;
@@ -257,7 +259,7 @@ static void forget_table(struct stress *s)
 	}
 }
 
-/* At rest it is exact: what was pending is discarded, nothing else. */
+/* At rest, a reset discards exactly the pending events. */
 static void reset(struct stress *s)
 {
 	struct msix_state *state;
@@ -289,10 +291,10 @@ static void op_reset(struct stress *s)
 }
 
 /*
- * For guest memory: nothing is pending, so that nobody watches any more, or is
- * about to protect the pages once more, or has just done so: that is some 33 ms
- * after a store. From then on there is no ioctl by which an unmask that was
- * missed might be found.
+ * For guest memory. As no vector is pending, the table is no longer watched, or the
+ * pages are about to be protected a last time, or have just been: some 33 ms after a
+ * store. From then on, allow no ioctl that would find an unmask that the kernel has
+ * missed.
  */
 static void op_unwatched(struct stress *s)
 {
@@ -309,7 +311,7 @@ static void op_unwatched(struct stress *s)
 	go(s);
 }
 
-/* With events on the way each is before it or after it. */
+/* Reset while events come: each event is before the reset or after it. */
 static void op_reset_under_fire(struct stress *s)
 {
 	u64 irqs;
@@ -329,7 +331,7 @@ static void op_reset_under_fire(struct stress *s)
 	set_control(s, ENABLE, 0);
 }
 
-/* The VMM's routing table, behind the module's back and then by it. */
+/* Set the VMM's routing table, by KVM's ioctl, and then by the module's. */
 static void op_routing(struct stress *s)
 {
 	struct kvm_irq_routing_entry e = msi_route(STRESS_VMM_GSI, MSI_ADDR(0), STRESS_VMM_IRQ);
@@ -383,7 +385,7 @@ static void lap(struct stress *s)
 	op_audit(s);
 }
 
-/* What a vCPU exits for: registers of the VMM's, or the table is elsewhere. */
+/* A vCPU exits for the VMM's registers, or at the table's old address. */
 static void handle_mmio(struct stress *s, u32 cpu, struct kvm_run *run)
 {
 	u64 gpa = run->mmio.phys_addr;
@@ -395,7 +397,7 @@ static void handle_mmio(struct stress *s, u32 cpu, struct kvm_run *run)
 	else if (gpa != STRESS_YIELD)
 		WRITE_ONCE(s->g->cpu[cpu].missed, s->g->cpu[cpu].missed + 1);
 	memset(run->mmio.data, 0xee, 8);
-	/* Who waits leaves the CPU to who is waited for. */
+	/* A vCPU waits: leave the CPU to the other parties. */
 	if (gpa != STRESS_CONTROL)
 		usleep(20);
 }
@@ -459,7 +461,7 @@ static struct stress *create(u32 nr_cpus, u64 seed)
 		s->g->vec[i].masked = 1;
 	}
 	s->d = msix_create(s->m->vm, STRESS_NR, 0);
-	msix_locate(&s->d, places[0].table, places[0].pba);
+	msix_set_addr(&s->d, places[0].table, places[0].pba);
 	s->g->table = places[1].table;
 	tell_place(s, places[0].table, places[0].pba);
 	bind_range(s, 0, STRESS_NR, true);
@@ -471,7 +473,7 @@ static void start(struct stress *s)
 	struct vcpu_arg *arg;
 	u32 i;
 
-	/* Begin at the gate: no message to a vCPU whose APIC is not enabled. */
+	/* Begin at the gate: send no message before all APICs are enabled. */
 	s->g->gate = 1;
 	for (i = 0; i < s->nr_cpus; i++) {
 		arg = malloc(sizeof(*arg));
@@ -487,7 +489,7 @@ static void start(struct stress *s)
 	open_gate(s);
 }
 
-/* At last all vectors may send: then every event has been taken, or discarded. */
+/* In the end let all vectors send: every event must be taken or discarded. */
 static void settle_accounts(struct stress *s)
 {
 	struct msix_state *state;
@@ -501,7 +503,7 @@ static void settle_accounts(struct stress *s)
 				      s->gsis ? stress_gsi(v) : STRESS_NO_GSI);
 		}
 	}
-	/* Those that were reset, and not programmed since, may have events too. */
+	/* Vectors not programmed since a reset may have events, too. */
 	state = msix_get_state(s->d.fd, STRESS_NR);
 	for (v = 0; v < STRESS_NR; v++) {
 		if (!s->g->vec[v].programmed) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * stress_test outside of the guest; see stress.h.
+ * Shared by the parts of stress_test outside of the guest; see stress.h.
  */
 #ifndef SELFTEST_KVM_MSIX_STRESS_VMM_H
 #define SELFTEST_KVM_MSIX_STRESS_VMM_H
@@ -16,11 +16,12 @@
 /**
  * struct stress_thread - One of the device's threads
  * @s: the test
- * @random: its PRNG
- * @index: it alone signals EXACT and BURST vectors of this remainder
+ * @random: the thread's PRNG
+ * @index: the thread alone signals EXACT and BURST vectors v with
+ *	v % STRESS_THREADS == @index
  * @thread: the thread
- * @owes: vector v was signalled by it, and that has not been looked at yet
- * @before: when @owes: v's interrupts before the last signal
+ * @owes: the thread has signalled vector v since the last audit of the signal
+ * @before: if @owes, interrupts of vector v before the thread's last signal
  */
 struct stress_thread {
 	struct stress *s;
@@ -32,25 +33,39 @@ struct stress_thread {
 };
 
 /**
+ * struct stress_sums - What was known of a vector at some moment
+ * @signalled: signals
+ * @taken: interrupts
+ * @credit: see struct stress_vec
+ */
+struct stress_sums {
+	u64 signalled;
+	u64 taken;
+	u64 credit;
+};
+
+/**
  * struct stress - The test
  * @m: the VM
- * @g: what it shares with the guest
- * @d: the function; another one after each takeover
+ * @g: the state that the VMM shares with the guest
+ * @d: the function; a new one after each takeover
  * @nr_cpus: number of vCPUs
  * @random: the VMM's PRNG
  * @event: two eventfds for each vector, of which at most one is bound
- * @bound: which, or -1; protected by @bind_lock
- * @gsis: those that are bound have their GSIs, too; only the VMM looks
- * @bind_lock: held while vectors are bound, and for a burst: else its events
- *	may come by two ways, and be two interrupts
- * @control: Message Control; protected by @control_lock, as its ioctl
+ * @bound: index of the bound eventfd, or -1; protected by @bind_lock
+ * @gsis: bound vectors have their GSIs, too; used by the VMM only
+ * @bind_lock: held while vectors are bound, and for a burst: else events of a
+ *	burst could go through two eventfds, and be two interrupts
+ * @control: Message Control; protected by @control_lock, as the ioctl is
  * @signalled: events by vector
  * @gsi_sent: interrupts that the VMM sent by vectors' GSIs
- * @vmm_sent: and by its own route
- * @park, @parked, @stop: the device's threads shall rest, rest, shall end;
- *	protected by @park_lock
- * @laps: that were done
+ * @vmm_sent: interrupts that the VMM sent by its own route
+ * @park, @stop: the device's threads must rest, must end
+ * @parked: number of resting threads; all three protected by @park_lock
+ * @laps: number of laps done
  * @retired: debugfs's counters of functions that were closed
+ * @born: when the function was created, for a failed audit
+ * @audited: at the last audit, likewise
  */
 struct stress {
 	struct msix_vm *m;
@@ -76,19 +91,20 @@ struct stress {
 	pthread_t vcpu_thread[GUEST_MAX_CPUS];
 	u32 laps;
 	u64 retired[STRESS_COUNTERS];
+	struct stress_sums born[STRESS_NR];
+	struct stress_sums audited[STRESS_NR];
 };
 
 #define STRESS_NO_GSI	(-1)
 
-/* Of a vector that may have one. */
+/* The GSI of a vector that may have one. */
 static inline int stress_gsi(u32 v)
 {
 	return v % 3 == 1 ? 64 + v : STRESS_NO_GSI;
 }
 
 /*
- * Wait for another party. Nothing is said about how fast it is, but it must not
- * take for ever.
+ * Wait for another party, which may be slow, but must not take forever.
  */
 #define STRESS_PATIENCE_S	120
 #define stress_wait(cond)						\
@@ -107,7 +123,7 @@ void stress_device_park(struct stress *s);
 void stress_device_go(struct stress *s);
 void stress_device_stop(struct stress *s);
 
-/* stress_books.c: all of it while guest and device rest */
+/* stress_books.c: call these while guest and device rest */
 void stress_flush(struct stress *s);
 void stress_rest(struct stress *s);
 void stress_audit(struct stress *s);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What all ioctls have in common, by include/uapi/linux/kvm_msix.h: sizes, flags,
- * numbers, pointers, and whose they are. Bad input changes nothing: see witness.h.
+ * What all ioctls have in common, by include/uapi/linux/kvm_msix.h: sizes,
+ * flags, numbers, pointers, and which process may call them. Bad input changes
+ * nothing: see witness.h.
  */
 #include "kselftest_harness.h"
 #include "kvm_msix_util.h"
@@ -22,7 +23,7 @@ FIXTURE_TEARDOWN(uapi)
 }
 
 /*
- * One good call of each ioctl, that leaves the fixture's function as it is.
+ * One good call of each ioctl, which does not change the fixture's function.
  */
 
 union args {
@@ -33,12 +34,13 @@ union args {
 	} head;
 	struct kvm_msix_info info;
 	struct kvm_msix_create create;
-	struct kvm_msix_locate locate;
+	struct kvm_msix_addr addr;
 	struct kvm_msix_bind bind;
 	struct kvm_msix_control control;
 	struct kvm_msix_state state;
 	struct kvm_msix_reset reset;
 	struct kvm_msix_gsi_routing routing;
+	struct kvm_msix_stats_fd stats_fd;
 };
 
 struct call {
@@ -57,17 +59,18 @@ static const struct call calls[] = {
 	CALL(KVM_MSIX_CREATE, kvm_msix_create,
 	     KVM_MSIX_CREATE_LAZY | KVM_MSIX_CREATE_EXT_DEST_ID | KVM_MSIX_CREATE_MMAP |
 	     KVM_MSIX_CREATE_MMAP_PBA, false),
-	CALL(KVM_MSIX_LOCATE, kvm_msix_locate,
-	     KVM_MSIX_LOCATE_TABLE | KVM_MSIX_LOCATE_PBA, true),
-	CALL(KVM_MSIX_BIND, kvm_msix_bind, 0, true),
+	CALL(KVM_MSIX_SET_ADDR, kvm_msix_addr,
+	     KVM_MSIX_ADDR_TABLE | KVM_MSIX_ADDR_PBA, true),
+	CALL(KVM_MSIX_BIND, kvm_msix_bind, KVM_MSIX_BIND_ADD | KVM_MSIX_BIND_REMOVE, true),
 	CALL(KVM_MSIX_CONTROL, kvm_msix_control, 0, true),
 	CALL(KVM_MSIX_GET_STATE, kvm_msix_state, 0, true),
 	CALL(KVM_MSIX_SET_STATE, kvm_msix_state, 0, true),
 	CALL(KVM_MSIX_RESET, kvm_msix_reset, 0, true),
 	CALL(KVM_MSIX_SET_GSI_ROUTING, kvm_msix_gsi_routing, 0, true),
+	CALL(KVM_MSIX_GET_STATS_FD, kvm_msix_stats_fd, 0, true),
 };
 
-static struct kvm_msix_vector unbound = { .eventfd = -1, .gsi = -1 };
+static struct kvm_msix_binding unbound = { .eventfd = -1, .gsi = -1 };
 
 static void fill(const struct call *c, union args *a, int vm_fd, struct msix_state *s)
 {
@@ -78,15 +81,15 @@ static void fill(const struct call *c, union args *a, int vm_fd, struct msix_sta
 		a->create.vm_fd = vm_fd;
 		a->create.nr_vectors = 1;
 		break;
-	case KVM_MSIX_LOCATE:
-		a->locate.flags = KVM_MSIX_LOCATE_TABLE | KVM_MSIX_LOCATE_PBA;
-		a->locate.table_gpa = WITNESS_TABLE;
-		a->locate.pba_gpa = WITNESS_PBA;
+	case KVM_MSIX_SET_ADDR:
+		a->addr.flags = KVM_MSIX_ADDR_TABLE | KVM_MSIX_ADDR_PBA;
+		a->addr.table_gpa = WITNESS_TABLE;
+		a->addr.pba_gpa = WITNESS_PBA;
 		break;
 	case KVM_MSIX_BIND:
 		a->bind.first = WITNESS_NR - 1;
 		a->bind.count = 1;
-		a->bind.vectors = (uintptr_t)&unbound;
+		a->bind.bindings = (uintptr_t)&unbound;
 		break;
 	case KVM_MSIX_CONTROL:
 		a->control.control = ENABLE | FUNCTION_MASK;
@@ -101,14 +104,14 @@ static void fill(const struct call *c, union args *a, int vm_fd, struct msix_sta
 	}
 }
 
-/* A call of a good struct; a new fd is closed. RESET is undone. */
+/* Make a call; close a new fd, and undo RESET. */
 static int call(const struct call *c, int fd, void *arg, struct msix_state *before)
 {
 	int ret = ioctl(fd, c->cmd, arg);
 
 	if (ret < 0)
 		return errno;
-	if (c->cmd == KVM_MSIX_CREATE)
+	if (c->cmd == KVM_MSIX_CREATE || c->cmd == KVM_MSIX_GET_STATS_FD)
 		close(ret);
 	if (c->cmd == KVM_MSIX_RESET)
 		TEST_ASSERT(!__msix_set_state(fd, before), "SET_STATE");
@@ -143,7 +146,7 @@ TEST_F(uapi, sizes)
 		a->size = c->size - 1;
 		EXPECT_EQ(EINVAL, call(c, fd, a, self->w.before));
 
-		/* Larger than the kernel's: good as long as the rest is zero. */
+		/* A larger struct than the kernel's is good if the rest is zero. */
 		fill(c, a, self->w.vm->fd, self->w.before);
 		a->size = c->size + 8;
 		EXPECT_EQ(0, call(c, fd, a, self->w.before));
@@ -157,7 +160,7 @@ TEST_F(uapi, sizes)
 		a->size = c->size + 7;
 		EXPECT_EQ(0, call(c, fd, a, self->w.before));
 
-		/* Up to the last byte that can be read, and beyond. */
+		/* A struct up to the last readable byte, and beyond. */
 		end = buf + page - c->size;
 		fill(c, a, self->w.vm->fd, self->w.before);
 		memmove(end, a, c->size);
@@ -201,7 +204,16 @@ TEST_F(uapi, reserved_fields)
 {
 	struct kvm_msix_control control = { .size = sizeof(control), .__reserved = 1 };
 	struct kvm_msix_gsi_routing routing = { .size = sizeof(routing), .__reserved = 1u << 31 };
+	struct kvm_msix_create create = {
+		.size = sizeof(create),
+		.vm_fd = self->w.vm->fd,
+		.nr_vectors = 1,
+		.__reserved = 1,
+	};
+	int dev = msix_open();
 
+	EXPECT_EQ(EOPNOTSUPP, __msix_ioctl(dev, KVM_MSIX_CREATE, &create));
+	close(dev);
 	EXPECT_EQ(EOPNOTSUPP, __msix_ioctl(self->w.d.fd, KVM_MSIX_CONTROL, &control));
 	EXPECT_EQ(EOPNOTSUPP, __msix_ioctl(self->w.d.fd, KVM_MSIX_SET_GSI_ROUTING, &routing));
 }
@@ -214,7 +226,7 @@ TEST_F(uapi, unknown_numbers)
 	for (i = 0; i < 256; i++) {
 		memset(&a, 0, sizeof(a));
 		a.size = 8;
-		if (i > KVM_MSIX_CMD_SET_GSI_ROUTING) {
+		if (i > KVM_MSIX_CMD_GET_STATS_FD) {
 			EXPECT_EQ(ENOTTY, __msix_ioctl(dev, _IO(KVM_MSIX_TYPE, i), &a));
 			EXPECT_EQ(ENOTTY, __msix_ioctl(self->w.d.fd, _IO(KVM_MSIX_TYPE, i), &a));
 		}
@@ -222,7 +234,7 @@ TEST_F(uapi, unknown_numbers)
 		EXPECT_EQ(ENOTTY, __msix_ioctl(self->w.d.fd, _IO(KVM_MSIX_TYPE + 1, i), &a));
 	}
 
-	/* The one fd's are not the other's, and a number is all of its bits. */
+	/* Each ioctl has one kind of fd, and all bits of its number count. */
 	for (i = 0; i < ARRAY_SIZE(calls); i++) {
 		const struct call *c = &calls[i];
 
@@ -244,9 +256,14 @@ TEST_F(uapi, info)
 	ASSERT_EQ(0, __msix_ioctl(dev, KVM_MSIX_INFO, &info));
 	EXPECT_EQ(sizeof(info), info.size);
 	EXPECT_EQ(0, info.flags);
-	/* The last depends on the kernel and on the CPU, and CREATE agrees. */
-	EXPECT_EQ(KVM_MSIX_CAP_LAZY | KVM_MSIX_CAP_EXT_DEST_ID | KVM_MSIX_CAP_GSI,
-		  info.capabilities & ~(KVM_MSIX_CAP_MMAP | KVM_MSIX_CAP_HOST_POSTS));
+	/* The others depend on the machine; CREATE must agree about MMAP. */
+	EXPECT_EQ(KVM_MSIX_CAP_LAZY | KVM_MSIX_CAP_EXT_DEST_ID | KVM_MSIX_CAP_GSI |
+		  KVM_MSIX_CAP_STATS | KVM_MSIX_CAP_BIND_ADD,
+		  info.capabilities & ~(KVM_MSIX_CAP_MMAP | KVM_MSIX_CAP_HOST_POSTS |
+					 KVM_MSIX_CAP_POSTED));
+	/* Posting is on if the host can post. */
+	EXPECT_EQ(!!(info.capabilities & KVM_MSIX_CAP_HOST_POSTS),
+		  !!(info.capabilities & KVM_MSIX_CAP_POSTED));
 	EXPECT_EQ(info.capabilities & KVM_MSIX_CAP_MMAP ? 0 : EOPNOTSUPP,
 		  __msix_create(self->w.vm->fd, 1, KVM_MSIX_CREATE_MMAP, &fd));
 	if (fd >= 0)
@@ -257,7 +274,7 @@ TEST_F(uapi, info)
 	close(dev);
 }
 
-/* A VM and a device fd that came here by fork() are another's. */
+/* A child process may not use its parent's VM and device fd. */
 TEST_F(uapi, other_process)
 {
 	int status, i, bad = 0, dev = msix_open();

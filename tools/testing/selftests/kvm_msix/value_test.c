@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Values that cannot be: KVM_MSIX_CONTROL, GET_STATE, SET_STATE and
+ * Invalid values for KVM_MSIX_CONTROL, GET_STATE, SET_STATE and
  * SET_GSI_ROUTING.
  */
 #include "kselftest_harness.h"
@@ -30,7 +30,7 @@ TEST_F(value, control)
 	for (i = 0; i < ARRAY_SIZE(bad); i++)
 		EXPECT_EQ(EINVAL, __msix_control(self->w.d.fd, bad[i]));
 
-	/* Of the 16 bits, two act and are kept. */
+	/* Two of the 16 bits act and are kept. */
 	EXPECT_EQ(0, __msix_control(self->w.d.fd, (u16)~ENABLE));
 	s = msix_get_state(self->w.d.fd, WITNESS_NR);
 	EXPECT_EQ(FUNCTION_MASK, s->control);

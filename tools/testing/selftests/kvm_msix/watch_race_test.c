@@ -1,16 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * An event, another vector's event, and the store that unmasks the first one's
- * vector, all at once, while the pages of a mapped table are in any state. The
- * message is sent, and neither another event nor another store helps: one that
- * is missed here stays missed.
+ * 11 of kvm_msix-semantics.rst, for a table in guest memory: an event of vector
+ * A, an event of vector B, and the store that unmasks A, all at once, while the
+ * pages of a mapped table are in any state. A's message must be sent. No
+ * further event or store helps: if the kernel misses the store here, the
+ * message stays away.
  *
- * tools/testing/slow holds each of them at every instruction of its way.
+ * The events come from processes that do not map the table, as a device's
+ * events come from no process. To protect pages, the kernel interrupts all CPUs
+ * that run a process which maps them, and on such a CPU would wait for the
+ * event to end.
+ *
+ * tools/testing/slow holds each party at every instruction of its path.
  *
  * usage: watch_race_test [-n ROUNDS] [-s SEED]
  */
 #include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
 
 #include "kselftest.h"
 #include "kvm_msix_util.h"
@@ -21,59 +32,63 @@
 #define SIZE		(3 * PAGE)
 #define PATIENCE_MS	5000
 
-/* On one page, and on the other. */
+/* Vectors with entries on different pages. */
 #define A		0
 #define B		(NR - 1)
 
+/* The parties of a round beside the main thread. */
+enum actor {
+	SIGNAL_A,	/* a process */
+	SIGNAL_B,	/* a process */
+	BIND_A,		/* a thread: only the VM's process may call BIND */
+	NR_ACTORS
+};
+
+#define NR_SIGNALS	BIND_A
+
 enum before {
-	QUIET,		/* nothing is pending, for long */
-	LEFT_PROTECTED,	/* likewise, but no store came since the pages were protected */
+	QUIET,		/* nothing has been pending for long */
+	LEFT_PROTECTED,	/* nor here, but the pages are still protected */
 	AWAITED,	/* A is pending, the pages are protected */
-	WRITTEN,	/* A is pending, a store has come a moment ago */
+	WRITTEN,	/* A is pending, a store came a moment ago */
 	NR_BEFORE
 };
 
 /**
- * struct race - The function, without a guest: what is sent is taken by nobody
- * @fd: of the function
- * @mem: its pages
- * @event: of A and B
- * @round: has begun if it has this number
- * @done: threads that are through with it
- * @bind: A's event comes by BIND, which takes another way than a signal
- * @spin: how long each waits before it acts
+ * struct race - The function; there is no guest, so its messages are dropped
+ * @fd: the device fd
+ * @mem: the mapped pages
+ * @event: the eventfds of A and B
+ * @round: number of the round that has begun
+ * @done: how many actors have acted in the round
+ * @bind: A's event comes by BIND, which takes another path than a signal
+ * @spin: how long each party waits before it acts, the main thread last
  */
 static struct race {
 	int fd;
 	u8 *mem;
-	int event[2];
+	int event[NR_SIGNALS];
 	u32 round;
 	u32 done;
 	bool bind;
-	u32 spin[3];
-	bool stop;
-} race;
+	u32 spin[NR_ACTORS + 1];
+} *race;
 
 static u64 seed;
 
-/* splitmix64 */
 static u64 rnd(void)
 {
-	u64 z = seed += 0x9e3779b97f4a7c15;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-	z = (z ^ z >> 27) * 0x94d049bb133111eb;
-	return z ^ z >> 31;
+	return msix_random(&seed);
 }
 
 static u32 *control(u32 v)
 {
-	return (u32 *)(race.mem + v * ENTRY_SIZE + ENTRY_CTRL);
+	return (u32 *)(race->mem + v * ENTRY_SIZE + ENTRY_CTRL);
 }
 
 static bool pending(u32 v)
 {
-	return READ_ONCE(race.mem[PBA + v / 8]) >> v % 8 & 1;
+	return READ_ONCE(race->mem[PBA + v / 8]) >> v % 8 & 1;
 }
 
 static void spin(u32 turns)
@@ -82,27 +97,52 @@ static void spin(u32 turns)
 		asm volatile("pause");
 }
 
-/* An event of one of the two each round. */
-static void *signal_thread(void *arg)
+static void act(enum actor actor)
 {
-	u32 i = (long)arg, round = 0;
-
-	for (;;) {
-		while (READ_ONCE(race.round) == round && !READ_ONCE(race.stop))
-			sched_yield();
-		if (READ_ONCE(race.stop))
-			return NULL;
-		round++;
-		spin(READ_ONCE(race.spin[i]));
-		if (READ_ONCE(race.bind) && !i)
-			TEST_ASSERT_EQ(__msix_bind_one(race.fd, A, race.event[0], -1), 0);
-		else
-			event_signal(race.event[i]);
-		__atomic_add_fetch(&race.done, 1, __ATOMIC_SEQ_CST);
+	switch (actor) {
+	case BIND_A:
+		if (READ_ONCE(race->bind))
+			TEST_ASSERT_EQ(__msix_bind_one(race->fd, A, race->event[0], -1), 0);
+		break;
+	case SIGNAL_A:
+		if (!READ_ONCE(race->bind))
+			event_signal(race->event[0]);
+		break;
+	default:
+		event_signal(race->event[1]);
 	}
 }
 
-/* Both masked; the kernel writes that itself, and no store is made. */
+/* Act once in each round, until killed. */
+static void *actor_thread(void *arg)
+{
+	enum actor actor = (long)arg;
+	u32 round = 0;
+
+	for (;;) {
+		while (READ_ONCE(race->round) == round)
+			sched_yield();
+		round++;
+		spin(READ_ONCE(race->spin[actor]));
+		act(actor);
+		__atomic_add_fetch(&race->done, 1, __ATOMIC_SEQ_CST);
+	}
+	return NULL;
+}
+
+static pid_t actor_process(enum actor actor)
+{
+	pid_t pid = fork();
+
+	TEST_ASSERT(pid >= 0, "fork: %s", strerror(errno));
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		actor_thread((void *)(long)actor);
+	}
+	return pid;
+}
+
+/* Mask A and B by SET_STATE: the kernel writes, so no store faults. */
 static void set_state(u64 a_pending)
 {
 	struct msix_state *s = msix_state_alloc(NR);
@@ -111,7 +151,7 @@ static void set_state(u64 a_pending)
 	s->entry[A][ENTRY_CTRL / 4] = MASKED;
 	s->entry[B][ENTRY_CTRL / 4] = MASKED;
 	s->pba[0] = a_pending << A;
-	TEST_ASSERT_EQ(__msix_set_state(race.fd, s), 0);
+	TEST_ASSERT_EQ(__msix_set_state(race->fd, s), 0);
 	msix_state_free(s);
 }
 
@@ -150,31 +190,39 @@ static void expect_sent(u32 v, enum before before, u32 round)
 	}
 }
 
+static void await_actors(u32 round)
+{
+	u32 ms;
+
+	for (ms = 0; READ_ONCE(race->done) < NR_ACTORS; ms++) {
+		TEST_ASSERT(ms < PATIENCE_MS, "round %u: an actor does not act", round);
+		usleep(1000);
+	}
+}
+
 static void run_round(u32 round)
 {
 	enum before before = rnd() % NR_BEFORE;
 	u32 i;
 
 	make(before);
-	race.bind = before == QUIET && rnd() % 4;
-	if (race.bind) {
-		TEST_ASSERT_EQ(__msix_bind_one(race.fd, A, -1, -1), 0);
-		event_signal(race.event[0]);
+	race->bind = before == QUIET && rnd() % 4;
+	if (race->bind) {
+		TEST_ASSERT_EQ(__msix_bind_one(race->fd, A, -1, -1), 0);
+		event_signal(race->event[0]);
 	}
-	for (i = 0; i < ARRAY_SIZE(race.spin); i++)
-		WRITE_ONCE(race.spin[i], rnd() % 4 ? rnd() % 2000 : 0);
-	race.done = 0;
-	WRITE_ONCE(race.round, round);
-	spin(race.spin[2]);
-	/* One that opens the page, maybe, and changes nothing. */
+	for (i = 0; i < ARRAY_SIZE(race->spin); i++)
+		WRITE_ONCE(race->spin[i], rnd() % 4 ? rnd() % 2000 : 0);
+	race->done = 0;
+	WRITE_ONCE(race->round, round);
+	spin(race->spin[NR_ACTORS]);
+	/* A store that changes nothing, but may open the page. */
 	if (rnd() % 2) {
 		WRITE_ONCE(*control(B), MASKED);
 		usleep(rnd() % 5000);
 	}
 	WRITE_ONCE(*control(B), 0);
-	while (READ_ONCE(race.done) < 2)
-		sched_yield();
-
+	await_actors(round);
 	expect_sent(B, before, round);
 	TEST_ASSERT(pending(A), "round %u: vector %u is masked and has sent", round, A);
 	WRITE_ONCE(*control(A), 0);
@@ -183,31 +231,19 @@ static void run_round(u32 round)
 
 int main(int argc, char **argv)
 {
-	u32 rounds = 400, round;
+	u32 rounds, round;
 	struct kvm_msix_create args = {
-		.size = sizeof(args),
 		.flags = KVM_MSIX_CREATE_MMAP | KVM_MSIX_CREATE_MMAP_PBA,
 		.nr_vectors = NR,
 		.pba_offset = PBA,
 	};
+	pid_t process[NR_SIGNALS];
+	pthread_t binder;
 	struct kvm_vm *vm;
-	pthread_t thread[2];
-	int opt, dev, i;
+	int i;
 
 	seed = time(NULL);
-	while ((opt = getopt(argc, argv, "n:s:")) != -1) {
-		switch (opt) {
-		case 'n':
-			rounds = atoi_positive("rounds", optarg);
-			break;
-		case 's':
-			seed = strtoull(optarg, NULL, 0);
-			break;
-		default:
-			fprintf(stderr, "usage: %s [-n ROUNDS] [-s SEED]\n", argv[0]);
-			return 2;
-		}
-	}
+	rounds = seed_option(argc, argv, "ROUNDS", 400, &seed);
 	ksft_print_header();
 	kvm_msix_require();
 	if (!msix_can_map())
@@ -217,25 +253,24 @@ int main(int argc, char **argv)
 
 	vm = msix_bare_vm();
 	args.vm_fd = vm->fd;
-	dev = msix_open();
-	race.fd = ioctl(dev, KVM_MSIX_CREATE, &args);
-	TEST_ASSERT(race.fd >= 0, "KVM_MSIX_CREATE: %s", strerror(errno));
-	close(dev);
-	race.mem = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, race.fd, 0);
-	TEST_ASSERT(race.mem != MAP_FAILED, "mmap: %s", strerror(errno));
-	for (i = 0; i < 2; i++) {
-		race.event[i] = event_create();
-		TEST_ASSERT_EQ(__msix_bind_one(race.fd, i ? B : A, race.event[i], -1), 0);
-		TEST_ASSERT(!pthread_create(&thread[i], NULL, signal_thread, (void *)(long)i),
-			    "pthread_create");
+	race = mmap(NULL, sizeof(*race), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	TEST_ASSERT(race != MAP_FAILED, "mmap: %s", strerror(errno));
+	race->fd = msix_create_args(&args);
+	for (i = 0; i < NR_SIGNALS; i++) {
+		race->event[i] = event_create();
+		TEST_ASSERT_EQ(__msix_bind_one(race->fd, i ? B : A, race->event[i], -1), 0);
+		process[i] = actor_process(i);
 	}
+	TEST_ASSERT(!pthread_create(&binder, NULL, actor_thread, (void *)BIND_A), "pthread_create");
+	race->mem = msix_map(race->fd, SIZE);
 	for (round = 1; round <= rounds; round++)
 		run_round(round);
-	WRITE_ONCE(race.stop, true);
-	for (i = 0; i < 2; i++)
-		pthread_join(thread[i], NULL);
-	close(race.fd);
-	munmap(race.mem, SIZE);
+	for (i = 0; i < NR_SIGNALS; i++) {
+		kill(process[i], SIGKILL);
+		waitpid(process[i], NULL, 0);
+	}
+	close(race->fd);
+	munmap(race->mem, SIZE);
 	kvm_vm_free(vm);
 	ksft_test_result_pass("%u rounds\n", rounds);
 	ksft_finished();

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A function in a state that no error may change: nothing of it is zero.
+ * A function in a state that no error may change: no part of the state is zero.
  *
- * No guest runs with it. A masked vector's pending bit, by KVM_MSIX_GET_STATE,
- * says whether an eventfd is bound to it, and an address that another function
- * cannot take (EEXIST) is still this one's.
+ * No guest runs. After an event, a masked vector's pending bit shows that the
+ * eventfd is still bound to the vector; and if another function cannot take an
+ * address (EEXIST), the address still belongs to this function.
  */
 #ifndef SELFTEST_KVM_MSIX_WITNESS_H
 #define SELFTEST_KVM_MSIX_WITNESS_H
@@ -35,7 +35,7 @@ static inline void witness_create(struct witness *w)
 	s->pba[0] = 0x12;
 	s->control = ENABLE | FUNCTION_MASK;
 	TEST_ASSERT_EQ(__msix_set_state(w->d.fd, s), 0);
-	msix_locate(&w->d, WITNESS_TABLE, WITNESS_PBA);
+	msix_set_addr(&w->d, WITNESS_TABLE, WITNESS_PBA);
 	msix_bind_one(&w->d, 0, w->event, -1);
 	w->before = msix_get_state(w->d.fd, WITNESS_NR);
 	TEST_ASSERT(msix_state_equal(s, w->before), "SET_STATE, then GET_STATE");
@@ -50,10 +50,10 @@ static inline void witness_check(struct witness *w)
 	TEST_ASSERT(msix_state_equal(w->before, after), "the state has changed");
 	msix_state_free(after);
 
-	TEST_ASSERT_EQ(__msix_locate(other.fd, WITNESS_TABLE, NOWHERE), EEXIST);
-	TEST_ASSERT_EQ(__msix_locate(other.fd, WITNESS_TABLE + WITNESS_TABLE_SIZE - 16, NOWHERE),
+	TEST_ASSERT_EQ(__msix_set_addr(other.fd, WITNESS_TABLE, NOWHERE), EEXIST);
+	TEST_ASSERT_EQ(__msix_set_addr(other.fd, WITNESS_TABLE + WITNESS_TABLE_SIZE - 16, NOWHERE),
 		       EEXIST);
-	TEST_ASSERT_EQ(__msix_locate(other.fd, NOWHERE, WITNESS_PBA), EEXIST);
+	TEST_ASSERT_EQ(__msix_set_addr(other.fd, NOWHERE, WITNESS_PBA), EEXIST);
 
 	TEST_ASSERT_EQ(__msix_bind_one(other.fd, 0, w->event, -1), EBUSY);
 	event_signal(w->event);

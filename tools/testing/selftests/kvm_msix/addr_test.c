@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * 22 of semantics.md: the table follows the BAR, also while a vCPU accesses it.
+ * 22 of kvm_msix-semantics.rst: the table follows the BAR, also while a vCPU
+ * accesses the table.
  */
 #include <pthread.h>
 
@@ -11,22 +12,22 @@
 #define A	BAR_GPA
 #define B	(BAR_GPA + 0x8008)
 #define PBA_OF(t) ((t) + 0x800)
-#define OURS	0x600d600d	/* what the table's entry 0 has as data */
+#define OURS	0x600d600d	/* data of the table's entry 0 */
 #define VMMS	0xbadbadbadbadbad
 
-FIXTURE(locate) {
+FIXTURE(addr) {
 	struct msix_vm *m;
 	struct msix_dev d;
 };
 
-FIXTURE_SETUP(locate)
+FIXTURE_SETUP(addr)
 {
 	self->m = msix_vm_create(1, NULL);
 	self->m->mmio_answer = VMMS;
 	self->d = msix_create(self->m->vm, NR, 0);
 }
 
-FIXTURE_TEARDOWN(locate)
+FIXTURE_TEARDOWN(addr)
 {
 	close(self->d.fd);
 	msix_vm_free(self->m);
@@ -40,17 +41,17 @@ static bool answers(struct msix_vm *m, u64 gpa)
 	return !m->nr_exits;
 }
 
-TEST_F(locate, moves)
+TEST_F(addr, moves)
 {
 	struct msix_vm *m = self->m;
 	struct msix_dev *d = &self->d;
 	int event = event_create();
 
-	/* Nowhere yet. */
+	/* No address is set yet. */
 	EXPECT_FALSE(answers(m, A));
 	EXPECT_FALSE(answers(m, PBA_OF(A)));
 
-	msix_locate(d, A, PBA_OF(A));
+	msix_set_addr(d, A, PBA_OF(A));
 	EXPECT_TRUE(answers(m, A));
 	EXPECT_TRUE(answers(m, PBA_OF(A)));
 	EXPECT_FALSE(answers(m, B));
@@ -60,63 +61,63 @@ TEST_F(locate, moves)
 	msix_control(d, ENABLE);
 	event_signal(event);
 
-	msix_locate(d, B, PBA_OF(B));
+	msix_set_addr(d, B, PBA_OF(B));
 	EXPECT_FALSE(answers(m, A));
 	EXPECT_FALSE(answers(m, A + NR * ENTRY_SIZE - 4));
 	EXPECT_FALSE(answers(m, PBA_OF(A)));
 	EXPECT_TRUE(answers(m, B));
 	EXPECT_TRUE(answers(m, PBA_OF(B)));
-	/* With the same contents. */
+	/* The contents have moved, too. */
 	EXPECT_EQ(MSI_ADDR(0), entry_read(m, d, 0, ENTRY_ADDR_LO));
 	EXPECT_EQ(OURS, entry_read(m, d, 3, ENTRY_DATA));
 	EXPECT_TRUE(pba_read(m, d, 0));
 
-	/* A write to the old place is the VMM's alone. */
+	/* A write to the old place exits to the VMM, and changes nothing. */
 	msix_vm_forget_exits(m);
 	guest_write(m, A + 3 * ENTRY_SIZE + ENTRY_DATA, 4, 0);
 	EXPECT_EQ(1, m->nr_exits);
 	EXPECT_EQ(OURS, entry_read(m, d, 3, ENTRY_DATA));
 
-	/* Decode off: neither answers; the function lives on. */
-	msix_locate(d, NOWHERE, NOWHERE);
+	/* Decode off: table and PBA do not answer, but the function works. */
+	msix_set_addr(d, NOWHERE, NOWHERE);
 	EXPECT_FALSE(answers(m, A));
 	EXPECT_FALSE(answers(m, B));
 	EXPECT_FALSE(answers(m, PBA_OF(B)));
 	EXPECT_TRUE(msix_pending(d, 0));
 
-	/* One without the other, as in two BARs. */
-	msix_locate(d, A, NOWHERE);
+	/* The table without the PBA, and vice versa, as in two BARs. */
+	msix_set_addr(d, A, NOWHERE);
 	EXPECT_TRUE(answers(m, A));
 	EXPECT_FALSE(answers(m, PBA_OF(A)));
-	msix_locate(d, NOWHERE, PBA_OF(B));
+	msix_set_addr(d, NOWHERE, PBA_OF(B));
 	EXPECT_FALSE(answers(m, A));
 	EXPECT_TRUE(answers(m, PBA_OF(B)));
 
-	msix_locate(d, A, PBA_OF(A));
+	msix_set_addr(d, A, PBA_OF(A));
 	entry_unmask(m, d, 0);
 	EXPECT_EQ(1, msix_irqs(m, 0, 0x40, 1));
 }
 
-/* Over where it was: by a part of an entry, and with the PBA where the table was. */
-TEST_F(locate, over_itself)
+/* Move over the old place: by half an entry, and the PBA to the old table. */
+TEST_F(addr, over_itself)
 {
 	struct msix_vm *m = self->m;
 	struct msix_dev *d = &self->d;
 
-	msix_locate(d, A, PBA_OF(A));
+	msix_set_addr(d, A, PBA_OF(A));
 	entry_write(m, d, 0, ENTRY_DATA, OURS);
-	msix_locate(d, A + 8, PBA_OF(A));
+	msix_set_addr(d, A + 8, PBA_OF(A));
 	EXPECT_FALSE(answers(m, A));
 	EXPECT_EQ(OURS, guest_read(m, A + 8 + ENTRY_DATA, 4));
-	msix_locate(d, PBA_OF(A), A);
+	msix_set_addr(d, PBA_OF(A), A);
 	EXPECT_EQ(OURS, guest_read(m, PBA_OF(A) + ENTRY_DATA, 4));
 	EXPECT_EQ(0, guest_read(m, A, 8));
 	EXPECT_TRUE(answers(m, A));
 	EXPECT_FALSE(answers(m, A + 8));
 }
 
-/* A LOCATE that fails leaves both where they are. */
-TEST_F(locate, failure)
+/* If SET_ADDR fails, table and PBA stay where they are. */
+TEST_F(addr, failure)
 {
 	struct msix_vm *m = self->m;
 	struct msix_dev other;
@@ -124,12 +125,12 @@ TEST_F(locate, failure)
 	if (msix_mapped())
 		SKIP(return, "what lies beside the table is guest memory");
 	other = msix_create(m->vm, NR, 0);
-	msix_locate(&self->d, A, PBA_OF(A));
-	msix_locate(&other, B, PBA_OF(B));
+	msix_set_addr(&self->d, A, PBA_OF(A));
+	msix_set_addr(&other, B, PBA_OF(B));
 	entry_write(m, &self->d, 0, ENTRY_DATA, OURS);
-	EXPECT_EQ(EEXIST, __msix_locate(self->d.fd, B, PBA_OF(A) + 8));
-	EXPECT_EQ(EEXIST, __msix_locate(self->d.fd, A + 0x100, PBA_OF(B)));
-	EXPECT_EQ(EINVAL, __msix_locate(self->d.fd, A + 0x100, A + 0x104));
+	EXPECT_EQ(EEXIST, __msix_set_addr(self->d.fd, B, PBA_OF(A) + 8));
+	EXPECT_EQ(EEXIST, __msix_set_addr(self->d.fd, A + 0x100, PBA_OF(B)));
+	EXPECT_EQ(EINVAL, __msix_set_addr(self->d.fd, A + 0x100, A + 0x104));
 	EXPECT_EQ(OURS, entry_read(m, &self->d, 0, ENTRY_DATA));
 	EXPECT_TRUE(answers(m, PBA_OF(A)));
 	EXPECT_FALSE(answers(m, PBA_OF(A) + 8));
@@ -140,8 +141,8 @@ TEST_F(locate, failure)
 }
 
 /*
- * Moves while a vCPU reads. The VMM's thread says in one word, @move, whether a
- * move is under way, from where to where, and which one it is.
+ * Moves while a vCPU reads. The VMM's thread writes one word, @move: the number
+ * of a move, whether it is under way, from where, and to where.
  */
 enum place { AT_A, AT_B, AT_NONE, NR_PLACES };
 
@@ -172,7 +173,7 @@ static void guest_reader(void)
 	while (!READ_ONCE(stop)) {
 		now = READ_ONCE(move);
 		if (MOVE_IS_ON(now)) {
-			/* What is given up is silent before the new one speaks. */
+			/* The old place is silent before the new one answers. */
 			at_new = MOVE_TO(now) != AT_NONE && ours_at(gpa[MOVE_TO(now)]);
 			at_old = MOVE_FROM(now) != AT_NONE && ours_at(gpa[MOVE_FROM(now)]);
 			if (READ_ONCE(move) != now)
@@ -238,7 +239,7 @@ FIXTURE_TEARDOWN(moving)
 	msix_vm_free(self->m);
 }
 
-TEST_F_TIMEOUT(moving, while_a_vcpu_reads, 120)
+TEST_F(moving, while_a_vcpu_reads)
 {
 	static const u8 order[] = { AT_A, AT_B, AT_A, AT_NONE, AT_B, AT_NONE };
 	static const u64 gpa[] = { A, B, NOWHERE };
@@ -256,10 +257,10 @@ TEST_F_TIMEOUT(moving, while_a_vcpu_reads, 120)
 		from = to;
 		to = order[i % ARRAY_SIZE(order)];
 		WRITE_ONCE(*word, MOVE(i, 1, from, to));
-		msix_locate(&self->d, gpa[to], to == AT_NONE ? NOWHERE : PBA_OF(gpa[to]));
+		msix_set_addr(&self->d, gpa[to], to == AT_NONE ? NOWHERE : PBA_OF(gpa[to]));
 		WRITE_ONCE(*word, MOVE(i, 0, from, to));
 
-		/* Each place is read at least once while it is the one. */
+		/* The vCPU reads each place at least once while it is current. */
 		want = READ_ONCE(settled[to]) + 1;
 		for (spins = 0; READ_ONCE(settled[to]) < want && spins < 20000; spins++)
 			usleep(100);
