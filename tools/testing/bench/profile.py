@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """usage: gdb -nx -batch -ex "python out = 'OUT'" -x profile.py
 
-Where the instructions of a guest's access go: follows the lab's machine, which
-host-profile runs in, from one access to the next like it, instruction by
-instruction. Writes OUT/profile: the instructions of one access each, with what
-the guest does between two, by module and by function."""
+Count the instructions of a guest's access: follow the lab's machine, in which
+host-profile runs, from one access to the next of the same kind, one instruction
+at a time. Write OUT/profile: for each kind, the instructions of one access and of
+the guest until the next access, by module and by function."""
 
 import bisect
 import collections
@@ -12,17 +12,17 @@ import os
 
 import gdb
 
-# In the order in which cost.c does them; each arrives at a function of its own.
+# In cost.c's order. Each kind of access calls a different function.
 ACCESSES = (
     ("empty write", "write_nothing", "floor"),
     ("empty read", "read_nothing", "floor"),
-    ("read", "read_table", "kvm_msix"),
-    ("mask", "write_table", "kvm_msix"),
+    ("read", "mmio_read_table", "kvm_msix"),
+    ("mask", "mmio_write_table", "kvm_msix"),
 )
 
-# Caches are filled by then.
+# Number of accesses to skip first, which fill the caches.
 SKIP = 50
-# What has less than so many is "other".
+# A function with fewer instructions counts as "other".
 LEAST = 45
 
 
@@ -40,7 +40,7 @@ class Symbols:
         self.addresses = sorted(self.at)
 
     def find(self, pc):
-        # Canonical addresses of the lower half: the guest's code.
+        # The guest's code is in the lower half of the canonical addresses.
         if pc < 1 << 47:
             return ("guest", "guest")
         return self.at[self.addresses[bisect.bisect_right(self.addresses, pc) - 1]]
@@ -54,7 +54,7 @@ def program_counter():
 
 
 def profile(symbols, address):
-    """From one arrival at address to the next: {symbol: instructions}."""
+    """{symbol: instructions} from one arrival at address to the next."""
     counts = collections.Counter()
     stop = gdb.Breakpoint(f"*{address:#x}", type=gdb.BP_HARDWARE_BREAKPOINT)
     stop.ignore_count = SKIP

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * An empty device on a VM's MMIO bus: what the cheapest access costs that KVM
- * finishes in the kernel. The measure for kvm_msix, and for nothing else.
+ * An empty device on a VM's MMIO bus, to measure the cheapest access that KVM
+ * finishes in the kernel. kvm_msix is compared with this cost.
  *
  * write(2) a struct floor_where to /dev/kvm_msix_floor: the device answers
  * there until the file is closed. Built with the module's hostsyms.c.
@@ -134,7 +134,7 @@ static void __exit floor_exit(void)
 }
 module_exit(floor_exit);
 
-/* Pins KVM, as hostsyms.c wants it. */
+/* Pins the module kvm, as hostsyms.c requires. */
 void (*const floor_pins_kvm)(struct kvm *kvm) = kvm_put_kvm;
 
 MODULE_LICENSE("GPL");
