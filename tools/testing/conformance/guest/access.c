@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* 5, 6, 7, 8: which accesses do what. Vector 0 is worked on. */
+/* 5, 6, 7, 8: what each kind of access does, with the entry of vector 0. */
 #include "point.h"
 
 #define LOW	0x33221100u
 #define HIGH	0x77665544u
 #define DATA_BITS	0xbbaa9988u
 
-/* An entry that is a different byte everywhere, but for its mask bit. */
+/* An entry of different bytes, except in Vector Control, which is MASKED. */
 static const u8 bytes[16] = {
 	0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77,
 	0x88, 0x99, 0xaa, 0xbb, 0x01, 0x00, 0x00, 0x00,
@@ -67,7 +67,7 @@ static void pba_small(void)
 	expect("2 bytes of the PBA", 3, rd16(pba_addr()));
 }
 
-/* Of the bits that are written, only those that nothing reserves. */
+/* The writes set no reserved bits. */
 static void write_bytes(void)
 {
 	u32 i, want[4];
@@ -116,7 +116,7 @@ static void read_small(void)
 		       rd16(entry_at(0) + i));
 }
 
-/* What is aligned for half its size is misaligned, too. */
+/* An access that is aligned to half its size only is misaligned, too. */
 static void misaligned_writes(void)
 {
 	u64 entry = entry_at(0);
@@ -146,7 +146,7 @@ static void misaligned_reads(void)
 	expect_entry(LOW, HIGH, DATA_BITS, MASKED);
 }
 
-/* Its last 4 bytes and 4 behind it. */
+/* Writes that begin in the table's last 4 bytes and end behind the table. */
 static void across_the_end(void)
 {
 	u32 last = fn.nr - 1;

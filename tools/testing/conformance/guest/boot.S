@@ -20,7 +20,7 @@ _start:
 	.long	0x1badb002, 0, -0x1badb002
 1:	cli
 	mov	$stack_end, %esp
-	mov	%ebx, %edi			/* what the loader tells */
+	mov	%ebx, %edi			/* the loader's information */
 	mov	$pml4, %eax
 	mov	%eax, %cr3
 	mov	$0x620, %eax			/* PAE, and SSE in two bits */
@@ -47,7 +47,7 @@ _start:
 3:	hlt
 	jmp	3b
 
-/* One for each vector, ENTRY_SIZE bytes apart. */
+/* Entry points, one for each vector, ENTRY_SIZE bytes apart. */
 	.align	ENTRY_SIZE
 	.globl	entries
 entries:

@@ -14,7 +14,7 @@ typedef unsigned long u64;
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 #define BIT(n)		(1u << (n))
 
-/* Memory may be another's work from here on. */
+/* The compiler must assume that the device has changed memory here. */
 static inline void barrier(void)
 {
 	asm volatile("" : : : "memory");

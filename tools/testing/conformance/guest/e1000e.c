@@ -20,11 +20,12 @@
 #define CAUSES		(0x1fu << 20)
 
 /*
- * EITR holds a vector's next interrupt back for 128 us. QEMU 7.2's model must
- * not be led there: a vector that was held back once signals twice ever after,
- * in the next guests too, and if the time ends while MSI-X is disabled QEMU
- * aborts. The TSC cannot tell that it has ended, if the machine is busy: only a
- * timer that ends later in the same QEMU can, or in the one it is nested in.
+ * After an interrupt, EITR holds the vector's next one back for 128 us. Do not
+ * let QEMU 7.2's model hold an interrupt back: from then on the vector signals
+ * every event twice, in the next guests too, and if the 128 us end while MSI-X
+ * is disabled, QEMU aborts. If the machine is busy, the TSC cannot tell that
+ * QEMU's timer has fired. A later timer of this guest can: it is one of the
+ * same QEMU, or of a machine inside that QEMU.
  */
 #define THROTTLE_US	200
 

@@ -168,7 +168,7 @@ static u32 pm_timer(void)
 	return in32(PM_TIMER) & 0xffffff;
 }
 
-/* How fast the TSC is, over 20 ms. */
+/* Measure the TSC's frequency, over 20 ms. */
 static void calibrate(void)
 {
 	const u32 span = PM_TIMER_HZ / 50;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Interrupts and time. The CPU takes interrupts only in the functions here that
- * say so; at any other time they wait in the local APIC, which holds one of each
- * vector.
+ * say so; at any other time, interrupts wait in the local APIC, which holds one
+ * of each vector.
  */
 #ifndef CONFORMANCE_IRQ_H
 #define CONFORMANCE_IRQ_H
@@ -17,35 +17,35 @@ extern char entries[];
 
 void irq_init(void);
 
-/* How often an interrupt was taken. */
+/* How often an interrupt vector was taken since forget_taken(). */
 u64 taken(u8 vector);
 void forget_taken(void);
-/* Of all vectors but the timer's. */
+/* The same, of all interrupt vectors but the timer's. */
 u64 taken_in_all(void);
 
-/* Take what the local APIC holds. */
+/* Take the interrupts that the local APIC holds. */
 void take(void);
 /* Take interrupts for a time. */
 void take_for(u64 us);
-/* Until a vector was taken @n times; false: in vain for a long time. */
+/* Take interrupts until @vector was taken @n times; false: waited in vain. */
 bool take_until(u8 vector, u64 n);
-/* Until an interrupt of the local APIC's timer says that so much has passed. */
+/* Take interrupts until the local APIC's timer says that @us have passed. */
 void take_until_timer(u64 us);
 
-/* The local APIC's id and logical id; in x2APIC mode from then on. */
+/* There is no way back from x2APIC mode. The ids are those of the mode. */
 bool has_x2apic(void);
 void enter_x2apic(void);
 u32 apic_id(void);
 u32 apic_logical_id(void);
 
 u64 ticks_per_us(void);
-/* A moment that is so far away, for after(). */
+/* The moment @us from now, for after(). */
 u64 in_us(u64 us);
 bool after(u64 moment);
 
 /*
- * How long to wait for what should come, and for what should not: by the slowest
- * event that was seen.
+ * How long to wait for an interrupt that should come, and for one that should
+ * not. Both follow from the slowest event that was seen.
  */
 u64 long_us(void);
 u64 quiet_us(void);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * QEMU's ivshmem-doorbell: a write to its Doorbell register raises a vector of
- * any of its peers, and it is a peer of its own.
+ * QEMU's ivshmem-doorbell: a write to the Doorbell register raises a vector of
+ * any peer; the device counts as a peer of its own.
  */
 #include "msix.h"
 
@@ -15,7 +15,7 @@ static void ivshmem_raise(u32 v)
 	wr32(bar_addr(0) + DOORBELL, own_id << 16 | v);
 }
 
-/* Its server tells it its id, and then vector by vector what it needs. */
+/* The server sends the device its id, then an eventfd for each vector. */
 static bool ivshmem_start(void)
 {
 	u32 last = fn.nr - 1;

@@ -47,7 +47,7 @@ static void one_vector_works(u32 v)
 	mask(v);
 }
 
-/* The last first: some VMMs set up all vectors below the highest in use. */
+/* Use the last first: some VMMs set up all vectors below the highest in use. */
 static void vectors_work(void)
 {
 	u32 v;
@@ -77,7 +77,7 @@ static void registers(void)
 	expect("1 byte of it", (u8)rd32(reg), rd8(reg));
 }
 
-/* These devices have nothing there, which reads as 0. */
+/* The devices that are tried have no register in the gap: it reads as 0. */
 static void beside(void)
 {
 	u64 gap = table_addr() + fn.nr * ENTRY_LEN;

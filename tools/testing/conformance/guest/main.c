@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A guest that is nothing but a test: what a guest sees of MSI-X, and what is
- * sent. It takes the function with MSI-X that it finds on PCI, whoever emulates
- * it, and tells the outcome as TAP on the serial port.
+ * A guest that is nothing but a test: what a guest sees of MSI-X, and which
+ * messages are sent. The guest takes the first function with MSI-X on the PCI
+ * bus, whatever emulates the function, and prints TAP to the serial port.
  *
- * A Multiboot kernel. Its command line: vectors=N, as many as there should be.
+ * A Multiboot kernel. Its command line: vectors=N, the number of vectors that
+ * the function should have.
  *
- * It resets the machine in the middle, and leaves it by ACPI.
+ * The guest resets the machine in the middle, and powers it off by ACPI.
  */
 #include "point.h"
 #include "power_on.h"
@@ -14,9 +15,9 @@
 
 #define MULTIBOOT_CMDLINE	BIT(2)
 #define CMOS			0x70
-/* Bytes of CMOS RAM that nobody uses; a reset keeps them. */
-#define CMOS_MARK		0x70	/* MARK: the machine was reset here */
-#define CMOS_COUNT		0x71	/* with so many points told */
+/* Unused bytes of CMOS RAM; a reset keeps them. */
+#define CMOS_MARK		0x70	/* MARK: the guest reset the machine */
+#define CMOS_COUNT		0x71	/* after printing so many points */
 #define MARK			0xa5
 #define RESET			0xcf9
 #define PM1_CONTROL		0x604	/* where SeaBIOS puts it on q35 */
@@ -208,7 +209,7 @@ static void run(const struct point *p)
 	}
 }
 
-/* How long an event takes. */
+/* Measure how long an event takes. */
 static void measure(void)
 {
 	u64 start, us;

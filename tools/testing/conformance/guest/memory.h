@@ -3,7 +3,7 @@
 #ifndef CONFORMANCE_MEMORY_H
 #define CONFORMANCE_MEMORY_H
 
-/* Where a 64-bit BAR is moved to: 16 GiB, mapped for 1 GiB. */
+/* A 64-bit BAR is moved to 16 GiB, where 1 GiB is mapped. */
 #define HIGH_GIB	16
 #define HIGH_BASE	0x400000000
 
@@ -11,8 +11,8 @@
 #define ENTRY_SIZE	16
 
 /*
- * RAM that nothing uses. As an MSI's address its bits 19:12, which would be the
- * destination, are 0: whoever takes it for one hits the only CPU.
+ * RAM that nothing uses. Taken for an MSI's address, its destination, bits
+ * 19:12, is 0, the only CPU.
  */
 #define SCRATCH		0x700000
 

@@ -54,7 +54,7 @@ bool pending_until(u32 v)
 {
 	u64 end = in_us(long_us()), again;
 
-	/* Whoever emulates the device gets his turn, too. */
+	/* Read seldom, so that the emulation of the device gets to run. */
 	while (!pending(v)) {
 		if (after(end))
 			return false;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * QEMU's NVMe controller: vector 0 is the admin queue's, and I/O queue v signals
- * by vector v. A command that comes to its end is an event.
+ * QEMU's NVMe controller: vector 0 is the admin queue's, and I/O queue v
+ * signals by vector v. Each completed command is an event.
  */
 #include "msix.h"
 
@@ -42,7 +42,7 @@ struct completion {
 	u16 status;		/* bit 0: phase */
 };
 
-/* Each has its pages. */
+/* Each submission queue and each completion queue has a page of its own. */
 static struct queue {
 	struct command sq[64];
 	struct completion cq[256];
@@ -114,7 +114,7 @@ static bool nvme_start(void)
 {
 	u32 q;
 
-	/* QEMU's model takes no vectors but 0 while MSI-X is disabled. */
+	/* While MSI-X is disabled, QEMU's model refuses all vectors but 0. */
 	set_message_control(MSIX_ENABLE);
 	nvme_write(CC, 0);
 	if (!ready(false))

@@ -10,7 +10,7 @@
 #define BAR_0		0x10
 #define CAP_POINTER	0x34
 
-/* Of q35: below is RAM, above are the I/O APIC and the local APICs. */
+/* q35's window for BARs, between RAM and the I/O APIC. */
 #define WINDOW_START	0xc0000000u
 #define WINDOW_END	0xfec00000u
 
@@ -164,7 +164,7 @@ static bool occupied(u64 start, u64 end)
 	return false;
 }
 
-/* No BAR here is larger than 16 MiB, so none that begins farther below is near. */
+/* No BAR here is larger than 16 MiB: farther below, none can reach @place. */
 u64 free_place(u64 size)
 {
 	const u64 step = 0x1000000;

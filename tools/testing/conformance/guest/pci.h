@@ -20,7 +20,7 @@
 
 struct bar {
 	u64 addr;
-	u64 size;		/* 0: there is none */
+	u64 size;		/* 0: no such BAR */
 	bool is_io;
 	bool is_64;
 };
@@ -28,7 +28,7 @@ struct bar {
 struct function {
 	u8 slot;
 	u32 id;			/* Device ID, Vendor ID */
-	u8 msix;		/* the capability */
+	u8 msix;		/* offset of the capability */
 	u8 table_bar;
 	u8 pba_bar;
 	u32 table_offset;
@@ -37,7 +37,7 @@ struct function {
 	struct bar bars[6];
 };
 
-/* The only one that there is. */
+/* The function on trial. */
 extern struct function fn;
 
 u32 config_read(u8 reg);
@@ -45,19 +45,19 @@ void config_write(u8 reg, u32 val);
 u16 config_read16(u8 reg);
 void config_write16(u8 reg, u16 val);
 
-/* Find it, on bus 0: the first with MSI-X. */
+/* Find the first function with MSI-X on bus 0. */
 bool find_function(void);
-/* 0: none */
+/* Where a capability is in configuration space; 0: absent. */
 u8 find_capability(u8 id);
 
-/* Bits of the Command register. */
+/* Set and clear bits of the Command register. */
 void set_command(u16 set, u16 clear);
 
-/* The BAR register as the guest writes it, and what the guest knows of it. */
+/* Write the BAR register, and keep @addr in fn.bars. */
 void write_bar(unsigned int bar, u64 addr);
-/* What BAR sizing reads, with nothing else changed in the end. */
+/* Size a BAR; the register has its old value afterwards. */
 u64 size_bar(unsigned int bar);
-/* Where on bus 0 a memory BAR of that size could be. */
+/* A free address for a memory BAR of @size on bus 0; 0: none. */
 u64 free_place(u64 size);
 
 u64 bar_addr(unsigned int bar);

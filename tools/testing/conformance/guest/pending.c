@@ -108,8 +108,8 @@ static void every_event(void)
 }
 
 /*
- * An event and the mask write, closer and farther apart. What was sent before
- * the mask write was done is taken right behind it; what comes later is late.
+ * An event, and after a varying time the mask write. take() after the mask
+ * write takes what was sent until then; an interrupt that comes later is late.
  */
 static void race(bool count_late)
 {

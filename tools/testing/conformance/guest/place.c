@@ -3,11 +3,11 @@
 #include "point.h"
 #include "memory.h"
 
-/* What an entry is known by. */
+/* The address that marks an entry. */
 #define SIGN_LOW	0x5a5a5a50u
 #define SIGN_HIGH	0x6b6b6b6bu
 
-/* Where the sign is; vector 0 may be the only one. */
+/* The vector whose entry is marked; vector 0 may be the only vector. */
 static u32 signed_vector(void)
 {
 	return fn.nr > 1 ? 1 : 0;
@@ -32,7 +32,7 @@ static void expect_no_answer(const char *what, u64 table)
 	expect(what, 0, rd32(table + signed_vector() * ENTRY_LEN) == SIGN_LOW);
 }
 
-/* Table and PBA are in one BAR, in all devices here. */
+/* All devices here have table and PBA in one BAR. */
 static void move(u64 addr, bool decode_off)
 {
 	if (decode_off)

@@ -1,33 +1,33 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A point is one thing that a guest can see, told as one line of TAP. Each
- * begins with MSI-X enabled and its first vectors masked, their messages their
- * own, nothing pending and no interrupt taken.
+ * A point is one thing that a guest can see, printed as one line of TAP. Each
+ * point begins with MSI-X enabled, the first vectors masked, each with its own
+ * message, nothing pending and no interrupt taken.
  *
- * Names begin with a number: before the dot is the subject, as in the comment on
- * top of each file. They end in "(choice)" where the specification leaves open
- * what happens.
+ * A name begins with a number, whose part before the dot is the number of the
+ * behaviour in kvm_msix-semantics.rst, as in the first comment of each file.
+ * If the specification leaves open what happens, the name ends in "(choice)".
  */
 #ifndef CONFORMANCE_POINT_H
 #define CONFORMANCE_POINT_H
 
 #include "msix.h"
 
-/* What a point needs; the first that is missing is why it is skipped. */
+/* What a point needs. A point with an unmet need is skipped. */
 enum need {
 	EVENTS = 1 << 0,	/* the device can be made to signal */
 	TWO_VECTORS = 1 << 1,
 	THREE_VECTORS = 1 << 2,
-	IO_EVENTS = 1 << 3,	/* also with memory decode off */
+	IO_EVENTS = 1 << 3,	/* ... even with memory decode off */
 	ODD_NR = 1 << 4,	/* the number of vectors is no multiple of 64 */
 	GAP = 1 << 5,		/* bytes between table and PBA */
 	REGISTER = 1 << 6,	/* a known register in the table's BAR */
 	BAR_64 = 1 << 7,
 	FLR = 1 << 8,
 	X2APIC = 1 << 9,
-	EXPECTED_NR = 1 << 10,	/* told how many vectors there should be */
+	EXPECTED_NR = 1 << 10,	/* the command line has the number of vectors */
 	IMPOSSIBLE = 1 << 11,	/* MSI-X events while MSI-X is disabled */
-	END_IN_PAGE = 1 << 12,	/* the table does not end where its page does */
+	END_IN_PAGE = 1 << 12,	/* the table ends before its last page does */
 };
 
 struct point {
@@ -41,32 +41,33 @@ extern const struct point power_on_points[], layout_points[], access_points[],
 	pending_points[], mask_points[], message_points[], place_points[],
 	reset_points[], reboot_points[];
 
-/* It is @seen, and should be @want; the point fails if that differs. */
+/* The point fails if @seen is not @want. */
 bool expect(const char *what, u64 want, u64 seen);
 
-/* One event, and nothing else. */
+/* Have the device signal one event of vector @v. */
 void raise(u32 v);
-/* Nothing is sent to this CPU; one message is, of that vector. */
+/* The point fails if this CPU takes an interrupt. */
 void expect_none(const char *what);
+/* The point fails unless this CPU takes one interrupt of @v, and no other. */
 void expect_one(const char *what, u32 v);
-/* Later events of vector 1, whose interrupts are counted. */
+/* Raise events of vector 1, and return the number of interrupts to expect. */
 u64 wait_for_others(void);
 /*
- * Vector 0's last event sends nothing and leaves no trace, so that only others
- * that came later can say that it is over.
+ * The point fails if vector 0's last event is sent. A dropped event leaves no
+ * trace: later events of vector 1 show that the device has dropped the event.
  */
 void expect_no_trace(const char *what);
-/* The vector is masked: make it pending. */
+/* Make a masked vector pending. */
 void make_pending(u32 v);
-/* An event is sent as it should be. */
+/* The point fails if an event of the unmasked vector is not one interrupt. */
 void expect_works(u32 v);
 
-/* The state in which a point begins, whatever was before. */
+/* Establish the state in which a point begins. */
 void tidy(void);
 
-/* How many vectors the machine is said to have; 0: unknown. */
+/* How many vectors the function should have; 0: unknown. */
 extern u32 expected_nr;
-/* The slowest of the device's events, but no more than 10 ms. */
+/* How long the device's slowest event took, but no more than 10 ms. */
 extern u64 slowest_us;
 
 #endif /* CONFORMANCE_POINT_H */

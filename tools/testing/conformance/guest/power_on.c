@@ -50,7 +50,7 @@ static void check_pending(const struct state *s)
 	expect("pending bits", 0, s->pending);
 }
 
-/* After power-on, and after a reset of the machine, with the same state. */
+/* Checks after power-on or a reset of the machine, and after an FLR. */
 #define DEFINE_CHECK(what)						\
 static void power_on_##what(void)					\
 {									\
@@ -67,17 +67,24 @@ static void flr_##what(void)						\
 	start_again();							\
 }
 
-/* Vector 0 is pending, vector 1 unmasked, all of them masked at last. */
+/*
+ * Use vector 0 and leave it pending, leave vector 1 unmasked, and set Function
+ * Mask.
+ */
 void make_dirty(void)
 {
-	if (device->raise)
+	if (device->raise) {
+		unmask(0);
+		expect_works(0);
+		mask(0);
 		make_pending(0);
+	}
 	if (fn.nr > 1)
 		unmask(1);
 	set_message_control(MSIX_ENABLE | MSIX_MASK);
 }
 
-/* What it leaves is for the guest to set up again: BARs and Command. */
+/* Reset the function, and restore its BARs and Command, which are lost. */
 static void function_level_reset(void)
 {
 	u8 exp = find_capability(CAP_ID_EXP);

@@ -4,7 +4,7 @@
 
 #include "cpu.h"
 
-/* What is to be seen of MSI-X, counted over all vectors. */
+/* The MSI-X state that a guest can see, counted over all vectors. */
 struct state {
 	u16 control;
 	u32 unmasked;
@@ -13,9 +13,9 @@ struct state {
 };
 
 void look(struct state *s);
-/* For the points about power-on, before anything is changed. */
+/* Record the state for the points about power-on: call this first. */
 void look_at_power_on(void);
-/* As far from that state as it gets. */
+/* Change as much of the power-on state as a guest can. */
 void make_dirty(void);
 bool has_flr(void);
 

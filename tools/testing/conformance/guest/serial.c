@@ -8,7 +8,7 @@
 #define LSR_THRE	0x20
 #define FIFO_LEN	16
 
-/* A FIFO at a time: each access costs an exit or more. */
+/* Write as much as the FIFO holds: each access costs an exit or more. */
 void print(const char *s)
 {
 	u64 len;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Devices that are good for their layout; nobody makes them signal here. */
+/* Devices with a layout of interest, which the guest does not make signal. */
 #include "msix.h"
 
 /* HCIVERSION 1.0, CAPLENGTH 64. */
