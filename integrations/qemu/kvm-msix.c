@@ -2,23 +2,24 @@
 /*
  * MSI-X of assigned devices, emulated in the kernel by kvm_msix
  *
- * With /dev/kvm_msix, the guest's MSI-X table and PBA live in the kernel, which
- * answers the guest's accesses and sends the messages itself.  What is left to
- * QEMU, and done here: saying where table and PBA are in guest memory, passing
- * Message Control on, and giving a vector its eventfd when the guest first uses
- * it.  There is no KVM route and no irqfd for such a vector.
+ * With /dev/kvm_msix, the guest's MSI-X table and PBA live in the kernel.  The
+ * kernel answers the guest's accesses and sends the messages.  QEMU, in this
+ * file, tells the kernel the guest addresses of table and PBA, passes Message
+ * Control on, and gives a vector its eventfd when the guest first uses the
+ * vector.  The vector has no KVM route and no irqfd.
  *
- * The guest's accesses come to the kernel in one of two ways:
+ * The guest's accesses reach the kernel in one of two ways:
  * - trapped: as exits to KVM.  The first unmask of a vector goes on to QEMU.
- * - exit-free: the guest has the pages of the table as memory, for as long as
- *   it maps the BAR.  An eventfd tells QEMU that a vector was unmasked first.
+ * - exit-free: while the guest maps the BAR, the pages of the table are guest
+ *   memory.  An eventfd tells QEMU of the first unmask of a vector.
  *
- * QEMU's MSI-X core is kept inert meanwhile: it has no vector notifiers and no
- * vector that is marked as used, and its MMIO regions lie below ours.
- * pdev->msix_table and pdev->msix_pba are only buffers; they are true right
- * after vfio_kvm_msix_fetch() and not to be believed at any other time.
+ * Meanwhile QEMU's MSI-X core is inert: without vector notifiers, without used
+ * vectors, and with its MMIO regions below the regions added here.
+ * pdev->msix_table and pdev->msix_pba are only buffers, valid right after
+ * vfio_kvm_msix_fetch() and at no other time.
  *
- * Everything runs under the BQL.
+ * All code here runs under the BQL.  When multifd threads of a migration save,
+ * the thread waiting for them holds the BQL.
  */
 
 #include "qemu/osdep.h"
@@ -26,44 +27,41 @@
 #include <linux/vfio.h>
 #include <sys/ioctl.h>
 
-#include "cpu.h"
-#include "exec/address-spaces.h"
-#include "exec/ramblock.h"
+#include "exec/target_page.h"
+#include "hw/core/cpu.h"
+#include "hw/i386/apic-msidef.h"
 #include "hw/i386/x86-iommu.h"
 #include "hw/pci/msix.h"
 #include "hw/pci/pci_ids.h"
+#include "kvm/kvm_i386.h"
 #include "qapi/error.h"
 #include "qemu/bitmap.h"
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
 #include "qemu/range.h"
-#include "standard-headers/asm-x86/kvm_para.h"
-#include "sysemu/kvm_int.h"
-#include "sysemu/sysemu.h"
 #include "kvm-msix.h"
+#include "kvm-msix-compat.h"
 #include "trace.h"
 
-#define VFIO_KVM_MSIX_NODE "/dev/kvm_msix"
-
-/* A region that lies over a BAR's other contents. */
+/* A region above the other contents of a BAR. */
 typedef struct VFIOKVMMSIXPart {
     MemoryRegion mr;
-    MemoryRegion *bar;              /* that @mr is in; NULL: there is none */
+    MemoryRegion *bar;              /* contains @mr; NULL: no region */
 } VFIOKVMMSIXPart;
 
 typedef struct VFIOKVMMSIX {
     VFIOPCIDevice *vdev;
     int fd;                         /* of kvm_msix; -1: not active */
-    uint16_t control;               /* as the kernel has it */
-    GSList *complaints;             /* made already */
+    uint16_t control;               /* the kernel's value */
+    GSList *complaints;             /* already printed */
 
     /* Vectors */
     EventNotifier *events;          /* of the vectors in @bound */
     unsigned long *bound;
-    unsigned int nr_enabled;        /* that VFIO has allocated, from 0 on */
+    unsigned int nr_enabled;        /* allocated by VFIO, from 0 on */
     bool dynamic;                   /* VFIO can add vectors one by one */
 
-    /* What the guest sees of table and PBA */
+    /* The guest's view of table and PBA */
     VFIOKVMMSIXPart table;
     VFIOKVMMSIXPart pba;
 
@@ -73,17 +71,18 @@ typedef struct VFIOKVMMSIX {
     EventNotifier unmasked;         /* the guest uses vectors not in @bound */
 
     /* Trapped */
-    MemoryListener listener;
-    struct kvm_msix_locate mapped;  /* as the memory map has it */
-    struct kvm_msix_locate asked;   /* as last asked for; it may have failed */
-    struct kvm_msix_locate located; /* as the kernel has it */
-    bool poked;                     /* see vfio_kvm_msix_is_stored() */
+    QLIST_ENTRY(VFIOKVMMSIX) next;  /* in vfio_kvm_msix_trapped */
+    struct kvm_msix_addr mapped;    /* by the memory map */
+    struct kvm_msix_addr located;   /* the kernel's value */
+    bool silent;                    /* see vfio_kvm_msix_is_stored() */
 
-    /* The device's own PBA; NULL: it has none that can be read */
-    VFIORegion *device_pba;
+    /* The device's own PBA */
+    int device_pba_bar;             /* -1: not readable */
     uint32_t device_pba_offset;
 
     Notifier machine_done;
+    VMChangeStateEntry *vm_state;
+    Error *cpr_blocker;
 } VFIOKVMMSIX;
 
 static int vfio_kvm_msix_ioctl(VFIOKVMMSIX *k, unsigned long request, void *arg)
@@ -92,8 +91,8 @@ static int vfio_kvm_msix_ioctl(VFIOKVMMSIX *k, unsigned long request, void *arg)
 }
 
 /*
- * @what, a string literal, failed.  The guest can repeat it as often as it
- * likes: say it once for each device.
+ * Report that @what, a string literal, failed.  The guest can repeat a failure
+ * at will, so print each only once for a device.
  */
 static void vfio_kvm_msix_complain(VFIOKVMMSIX *k, const char *what,
                                    const char *why)
@@ -107,7 +106,7 @@ static void vfio_kvm_msix_complain(VFIOKVMMSIX *k, const char *what,
 }
 
 /*
- * For calls that have no reason to fail.  There is no way to tell the guest,
+ * For calls without a reason to fail.  The guest cannot be told of a failure,
  * and the next call may well succeed.
  */
 static void vfio_kvm_msix_must(VFIOKVMMSIX *k, const char *what, int ret)
@@ -121,10 +120,10 @@ static void vfio_kvm_msix_must(VFIOKVMMSIX *k, const char *what, int ret)
  * State
  */
 
-/* QEMU's buffers have the layout of GET_STATE already. */
+/* QEMU's buffers already have the layout of GET_STATE. */
 static struct kvm_msix_state vfio_kvm_msix_state(VFIOKVMMSIX *k)
 {
-    PCIDevice *pdev = &k->vdev->pdev;
+    PCIDevice *pdev = PCI_DEVICE(k->vdev);
 
     return (struct kvm_msix_state) {
         .size = sizeof(struct kvm_msix_state),
@@ -151,6 +150,19 @@ static void vfio_kvm_msix_store(VFIOKVMMSIX *k)
                        vfio_kvm_msix_ioctl(k, KVM_MSIX_SET_STATE, &state));
 }
 
+/*
+ * When the VM stops, a handler without priority runs last: the vCPUs and all
+ * devices have stopped by then.  The kernel may only now notice unmasks of the
+ * last moment.  Have the kernel send the messages due: QEMU reads the local
+ * APICs before vfio_kvm_msix_save(), which must not send a message any more.
+ */
+static void vfio_kvm_msix_vm_state(void *opaque, bool running, RunState state)
+{
+    if (!running) {
+        vfio_kvm_msix_fetch(opaque);
+    }
+}
+
 static void vfio_kvm_msix_set_control(VFIOKVMMSIX *k, uint16_t value)
 {
     struct kvm_msix_control control = {
@@ -168,12 +180,12 @@ static void vfio_kvm_msix_set_control(VFIOKVMMSIX *k, uint16_t value)
 }
 
 /*
- * Enable as VFIO has it, not as config space has it: a reset takes the vectors
- * down before QEMU's PCI core clears the bit.
+ * Take Enable from VFIO's state, not from config space: a reset takes the
+ * vectors down before QEMU's PCI core clears the bit.
  */
 static uint16_t vfio_kvm_msix_wanted_control(VFIOPCIDevice *vdev)
 {
-    PCIDevice *pdev = &vdev->pdev;
+    PCIDevice *pdev = PCI_DEVICE(vdev);
     uint16_t control = pci_get_word(pdev->config + pdev->msix_cap +
                                     PCI_MSIX_FLAGS);
 
@@ -185,15 +197,16 @@ static uint16_t vfio_kvm_msix_wanted_control(VFIOPCIDevice *vdev)
 }
 
 /*
- * Vectors: k->bound says which ones have an eventfd; the two functions here
- * make a range of vectors so, one in the kernel's table, one in the device.
+ * Vectors: k->bound says which vectors have an eventfd.  Of the two functions
+ * here, vfio_kvm_msix_bind() brings a range of vectors in line with k->bound in
+ * the kernel's table, and vfio_kvm_msix_plumb() in the device.
  */
 
-/* Without @attach, the kernel lets go, and events stay in their eventfds. */
+/* Without @attach, unbind the vectors: events stay in their eventfds. */
 static int vfio_kvm_msix_bind(VFIOKVMMSIX *k, unsigned int first,
                               unsigned int count, bool attach)
 {
-    g_autofree struct kvm_msix_vector *vectors = NULL;
+    g_autofree struct kvm_msix_binding *bindings = NULL;
     struct kvm_msix_bind bind = {
         .size = sizeof(bind),
         .first = first,
@@ -202,15 +215,15 @@ static int vfio_kvm_msix_bind(VFIOKVMMSIX *k, unsigned int first,
     unsigned int i;
     int ret;
 
-    vectors = g_new(struct kvm_msix_vector, count);
+    bindings = g_new(struct kvm_msix_binding, count);
     for (i = 0; i < count; i++) {
         EventNotifier *e = &k->events[first + i];
 
-        vectors[i].eventfd = attach && test_bit(first + i, k->bound) ?
-                             event_notifier_get_fd(e) : -1;
-        vectors[i].gsi = -1;
+        bindings[i].eventfd = attach && test_bit(first + i, k->bound) ?
+                              event_notifier_get_fd(e) : -1;
+        bindings[i].gsi = -1;
     }
-    bind.vectors = (uintptr_t)vectors;
+    bind.bindings = (uintptr_t)bindings;
 
     ret = vfio_kvm_msix_ioctl(k, KVM_MSIX_BIND, &bind);
     trace_vfio_kvm_msix_bind(k->vdev->vbasedev.name, first, count, attach, ret);
@@ -218,8 +231,8 @@ static int vfio_kvm_msix_bind(VFIOKVMMSIX *k, unsigned int first,
 }
 
 /*
- * An eventfd of -1 is a vector without interrupt.  Returns more than 0 where
- * VFIO could only allocate that many vectors, and has enabled none.
+ * A vector with an eventfd of -1 has no interrupt.  If VFIO could only allocate
+ * a smaller number of vectors, it has enabled none: returns the number.
  */
 static int vfio_kvm_msix_plumb(VFIOKVMMSIX *k, unsigned int first,
                                unsigned int count)
@@ -240,29 +253,25 @@ static int vfio_kvm_msix_plumb(VFIOKVMMSIX *k, unsigned int first,
                  event_notifier_get_fd(&k->events[first + i]) : -1;
     }
 
-    ret = ioctl(k->vdev->vbasedev.fd, VFIO_DEVICE_SET_IRQS, irq_set);
-    if (ret < 0) {
-        ret = -errno;
-    }
+    ret = vfio_kvm_msix_set_irqs(&k->vdev->vbasedev, irq_set);
     trace_vfio_kvm_msix_plumb(k->vdev->vbasedev.name, first, count, ret);
     return ret;
 }
 
-/* What came of vfio_kvm_msix_plumb(). */
+/* The result of vfio_kvm_msix_plumb(), in words. */
 static const char *vfio_kvm_msix_why(int ret)
 {
     return ret < 0 ? strerror(-ret) : "too few vectors left on the host";
 }
 
 /*
- * Make VFIO allocate at least @nr vectors where it can only do so all at once
- * (VFIO_IRQ_INFO_NORESIZE).  For a moment the device has no MSI-X, and what it
- * signals then is lost.  So:
- * - Do that seldom: double the number each time.  A vector without eventfd has
+ * Make VFIO allocate at least @nr vectors where VFIO can only allocate all at
+ * once (VFIO_IRQ_INFO_NORESIZE).  For a moment the device has no MSI-X, and its
+ * signals of that moment are lost.  Therefore:
+ * - Allocate seldom: double the number each time.  A vector without eventfd has
  *   no interrupt on the host, and takes none of a CPU's scarce vectors.
- * - Signal each vector that was in use, afterwards.  A device may interrupt
- *   once too often, and drivers live with that; an interrupt that never comes
- *   can be the end of a driver.
+ * - Afterwards, signal each vector in use.  Drivers live with a spurious
+ *   interrupt; a missing interrupt can be the end of a driver.
  */
 static int vfio_kvm_msix_grow(VFIOKVMMSIX *k, unsigned int nr)
 {
@@ -272,7 +281,7 @@ static int vfio_kvm_msix_grow(VFIOKVMMSIX *k, unsigned int nr)
     unsigned int i;
     int ret;
 
-    vfio_disable_irqindex(vbasedev, VFIO_PCI_MSIX_IRQ_INDEX);
+    vfio_device_irq_disable(vbasedev, VFIO_PCI_MSIX_IRQ_INDEX);
     ret = vfio_kvm_msix_plumb(k, 0, count);
     if (ret && count > nr) {
         count = nr;
@@ -280,7 +289,7 @@ static int vfio_kvm_msix_grow(VFIOKVMMSIX *k, unsigned int nr)
     }
     k->nr_enabled = count;
     if (ret) {
-        /* Back to what worked; if even that fails, the next call starts anew */
+        /* Restore the old number; if even this fails, start anew next time */
         k->nr_enabled = old && !vfio_kvm_msix_plumb(k, 0, old) ? old : 0;
     }
 
@@ -292,8 +301,8 @@ static int vfio_kvm_msix_grow(VFIOKVMMSIX *k, unsigned int nr)
 }
 
 /*
- * Give vectors their eventfds, all or none.  First the kernel's table, then the
- * device: the kernel is there to take the first event.
+ * Give all these vectors their eventfds, or none of them.  Bind in the kernel's
+ * table before the device, so the kernel is ready for the first event.
  */
 static int vfio_kvm_msix_try_use(VFIOKVMMSIX *k, unsigned int first,
                                  unsigned int count)
@@ -336,10 +345,10 @@ fail:
 }
 
 /*
- * The guest uses vectors that have no eventfd yet.
+ * The guest uses vectors without eventfd.
  *
- * If the host has no vector left, the guest's vector stays silent, as it would
- * without kvm_msix; it is tried again when the guest unmasks it again.
+ * If the host has no vector left, the guest's vector stays silent, as without
+ * kvm_msix.  The next unmask of the vector tries again.
  */
 static void vfio_kvm_msix_use(VFIOKVMMSIX *k, unsigned int first,
                               unsigned int count)
@@ -348,7 +357,7 @@ static void vfio_kvm_msix_use(VFIOKVMMSIX *k, unsigned int first,
     unsigned int i;
 
     if (ret && count > 1) {
-        /* As many as there are */
+        /* As many as the host has left */
         for (i = 0; i < count; i++) {
             vfio_kvm_msix_use(k, first + i, 1);
         }
@@ -364,7 +373,7 @@ static void vfio_kvm_msix_release_all(VFIOKVMMSIX *k)
 
     vfio_kvm_msix_must(k, "unbind the vectors",
                        vfio_kvm_msix_bind(k, 0, entries, false));
-    vfio_disable_irqindex(&k->vdev->vbasedev, VFIO_PCI_MSIX_IRQ_INDEX);
+    vfio_device_irq_disable(&k->vdev->vbasedev, VFIO_PCI_MSIX_IRQ_INDEX);
     k->nr_enabled = 0;
 
     for (i = find_first_bit(k->bound, entries); i < entries;
@@ -374,10 +383,11 @@ static void vfio_kvm_msix_release_all(VFIOKVMMSIX *k)
     bitmap_zero(k->bound, entries);
 }
 
-/* Does the guest use a vector that has no eventfd?  By QEMU's buffer. */
+/* By QEMU's buffer: is the vector in use, but without eventfd? */
 static bool vfio_kvm_msix_wants_use(VFIOKVMMSIX *k, unsigned int nr)
 {
-    uint8_t *entry = k->vdev->pdev.msix_table + nr * PCI_MSIX_ENTRY_SIZE;
+    PCIDevice *pdev = PCI_DEVICE(k->vdev);
+    uint8_t *entry = pdev->msix_table + nr * PCI_MSIX_ENTRY_SIZE;
 
     return !test_bit(nr, k->bound) &&
            !(pci_get_long(entry + PCI_MSIX_ENTRY_VECTOR_CTRL) &
@@ -415,15 +425,15 @@ static void vfio_kvm_msix_unmasked(EventNotifier *e)
     }
 }
 
-/* Bind the vectors that are unmasked; if one cannot be, none is. */
+/* Bind all unmasked vectors, or none of them. */
 static int vfio_kvm_msix_start(VFIOKVMMSIX *k)
 {
     unsigned int entries = k->vdev->msix->entries, i, count = 0;
     int ret = 0;
 
     /*
-     * Nobody told of a vector that was unmasked before Enable was set, or was
-     * told and found nothing to be bound to.
+     * QEMU did not hear of vectors unmasked before the guest set Enable, or
+     * had no eventfd to bind to them yet.
      */
     vfio_kvm_msix_fetch(k);
     for (i = 0; i < entries; i++) {
@@ -442,11 +452,15 @@ static int vfio_kvm_msix_start(VFIOKVMMSIX *k)
     }
 
     /*
-     * With no vector in use yet, MSI-X is enabled on the device all the same,
-     * by a vector without eventfd: some devices look at their own Enable bit
-     * (see vfio_msix_enable()).
+     * If no vector is in use yet, enable MSI-X on the device all the same, by a
+     * vector without eventfd: some devices look at their own Enable bit (see
+     * vfio_msix_enable()).
      */
     k->nr_enabled = MAX(count, 1);
+    if (!ret && k->dynamic && count > 1) {
+        /* Once enabled, VFIO allocates no vector without eventfd. */
+        ret = vfio_kvm_msix_plumb(k, 0, 1);
+    }
     if (!ret) {
         ret = vfio_kvm_msix_plumb(k, 0, k->nr_enabled);
     }
@@ -461,7 +475,7 @@ void vfio_kvm_msix_enable(VFIOPCIDevice *vdev)
     VFIOKVMMSIX *k = vdev->kvm_msix;
 
     if (vfio_kvm_msix_start(k)) {
-        /* As many as there are */
+        /* As many as the host has left */
         k->nr_enabled = vfio_kvm_msix_plumb(k, 0, 1) ? 0 : 1;
         vfio_kvm_msix_use_unmasked(k);
     }
@@ -472,62 +486,80 @@ void vfio_kvm_msix_disable(VFIOPCIDevice *vdev)
 {
     VFIOKVMMSIX *k = vdev->kvm_msix;
 
-    /* From here on nothing is sent, whatever comes while it is taken down. */
+    /* Send no message for events during the teardown. */
     vfio_kvm_msix_set_control(k, 0);
     vfio_kvm_msix_release_all(k);
 }
 
 /*
- * Trapped: where table and PBA are
+ * Trapped: the addresses of table and PBA
  *
- * Of all devices whose table moves in one transaction, each says so twice: that
- * it is no longer where it was, when the memory core goes through what is gone,
- * which it does first; and where it is now, when all that is new is there too.
- * So no device finds another one's table still at its new place.  An ioeventfd
- * has come and gone in between.
+ * One listener for all devices follows the memory map.  While the memory core
+ * walks the changes of a transaction, the listener only notes them in @mapped.
+ * At commit, first clear all changed addresses of all devices in the kernel,
+ * then set the new addresses: a device's new address is free of other devices'
+ * tables by then, and of ioeventfds, which the memory core has updated.  An
+ * unchanged address answers throughout.
  *
- * It does not matter whether KVM's memory slots change before or after that
- * (QEMU 7.2 changes them one by one, before; QEMU 8 in the commit of KVM's own
- * listener): KVM looks for memory first, and where there is none, for who
- * answers.  An access for which it finds neither comes to QEMU, and waits here
- * for the BQL, until the memory map is what it will be.
+ * The listener runs after KVM's own.  When the kernel gets a new address, KVM's
+ * memory slots have changed already, so the kernel never answers on top of
+ * memory.  If KVM finds neither slot nor table for an access, the access comes
+ * to QEMU, and waits for the BQL until the new memory map is complete.
  */
 
-static int vfio_kvm_msix_set_location(VFIOKVMMSIX *k,
-                                      struct kvm_msix_locate *where)
-{
-    int ret = vfio_kvm_msix_ioctl(k, KVM_MSIX_LOCATE, where);
+static QLIST_HEAD(, VFIOKVMMSIX) vfio_kvm_msix_trapped =
+    QLIST_HEAD_INITIALIZER(vfio_kvm_msix_trapped);
 
-    trace_vfio_kvm_msix_locate(k->vdev->vbasedev.name, where->flags,
-                               where->table_gpa, where->pba_gpa, ret);
+static int vfio_kvm_msix_set_addr(VFIOKVMMSIX *k, struct kvm_msix_addr addr)
+{
+    int ret;
+
+    if (!memcmp(&addr, &k->located, sizeof(addr))) {
+        return 0;
+    }
+    ret = vfio_kvm_msix_ioctl(k, KVM_MSIX_SET_ADDR, &addr);
+    trace_vfio_kvm_msix_set_addr(k->vdev->vbasedev.name, addr.flags,
+                                 addr.table_gpa, addr.pba_gpa, ret);
     if (!ret) {
-        k->located = *where;
+        k->located = addr;
     }
     return ret;
 }
 
-static void vfio_kvm_msix_set_nowhere(VFIOKVMMSIX *k)
+/* Clear the kernel's addresses, except those also in @stay. */
+static void vfio_kvm_msix_clear_addr(VFIOKVMMSIX *k, struct kvm_msix_addr stay)
 {
-    struct kvm_msix_locate nowhere = { .size = sizeof(nowhere) };
+    struct kvm_msix_addr addr = k->located;
 
+    addr.flags &= stay.flags;
+    if (addr.table_gpa != stay.table_gpa) {
+        addr.flags &= ~KVM_MSIX_ADDR_TABLE;
+        addr.table_gpa = 0;
+    }
+    if (addr.pba_gpa != stay.pba_gpa) {
+        addr.flags &= ~KVM_MSIX_ADDR_PBA;
+        addr.pba_gpa = 0;
+    }
     vfio_kvm_msix_must(k, "give up the MSI-X table's address",
-                       vfio_kvm_msix_set_location(k, &nowhere));
+                       vfio_kvm_msix_set_addr(k, addr));
 }
 
-static void vfio_kvm_msix_locate(VFIOKVMMSIX *k)
+/*
+ * If the kernel refuses an address, QEMU answers there, slowly, and asks the
+ * kernel again at the next change of the memory map.
+ */
+static void vfio_kvm_msix_commit(MemoryListener *listener)
 {
+    VFIOKVMMSIX *k;
     int ret;
 
-    if (!memcmp(&k->asked, &k->mapped, sizeof(k->mapped))) {
-        return;
+    QLIST_FOREACH(k, &vfio_kvm_msix_trapped, next) {
+        vfio_kvm_msix_clear_addr(k, k->mapped);
     }
-    k->asked = k->mapped;
-    ret = vfio_kvm_msix_set_location(k, &k->asked);
-    if (ret) {
-        /* The old place is somebody else's by now. QEMU answers, slowly. */
-        vfio_kvm_msix_set_nowhere(k);
-        vfio_kvm_msix_complain(k, "answer for the MSI-X table",
-                               strerror(-ret));
+    QLIST_FOREACH(k, &vfio_kvm_msix_trapped, next) {
+        ret = vfio_kvm_msix_set_addr(k, k->mapped);
+        k->silent |= ret < 0;
+        vfio_kvm_msix_must(k, "answer for the MSI-X table", ret);
     }
 }
 
@@ -544,13 +576,13 @@ static void vfio_kvm_msix_part(VFIOKVMMSIX *k, uint32_t flags, __u64 *at,
 }
 
 /*
- * Table or PBA count as mapped only where all of it is there to be accessed.
- * Parts of it are QEMU's.
+ * Table or PBA count as mapped only if the guest can access the whole region.
+ * Of a region in parts, QEMU answers the accesses.
  */
-static void vfio_kvm_msix_region(VFIOKVMMSIX *k, MemoryRegionSection *section,
-                                 bool add)
+static void vfio_kvm_msix_region(MemoryRegionSection *section, bool add)
 {
     uint64_t gpa = section->offset_within_address_space;
+    VFIOKVMMSIX *k;
 
     if (section->offset_within_region ||
         int128_ne(section->size,
@@ -558,43 +590,64 @@ static void vfio_kvm_msix_region(VFIOKVMMSIX *k, MemoryRegionSection *section,
         return;
     }
 
-    if (section->mr == &k->table.mr) {
-        vfio_kvm_msix_part(k, KVM_MSIX_LOCATE_TABLE, &k->mapped.table_gpa, gpa,
-                           add);
-    } else if (section->mr == &k->pba.mr) {
-        vfio_kvm_msix_part(k, KVM_MSIX_LOCATE_PBA, &k->mapped.pba_gpa, gpa,
-                           add);
+    QLIST_FOREACH(k, &vfio_kvm_msix_trapped, next) {
+        if (section->mr == &k->table.mr) {
+            vfio_kvm_msix_part(k, KVM_MSIX_ADDR_TABLE, &k->mapped.table_gpa,
+                               gpa, add);
+        } else if (section->mr == &k->pba.mr) {
+            vfio_kvm_msix_part(k, KVM_MSIX_ADDR_PBA, &k->mapped.pba_gpa, gpa,
+                               add);
+        }
     }
 }
 
 static void vfio_kvm_msix_region_add(MemoryListener *listener,
                                      MemoryRegionSection *section)
 {
-    vfio_kvm_msix_region(container_of(listener, VFIOKVMMSIX, listener),
-                         section, true);
+    vfio_kvm_msix_region(section, true);
 }
 
 static void vfio_kvm_msix_region_del(MemoryListener *listener,
                                      MemoryRegionSection *section)
 {
-    VFIOKVMMSIX *k = container_of(listener, VFIOKVMMSIX, listener);
-
-    vfio_kvm_msix_region(k, section, false);
-    vfio_kvm_msix_locate(k);
+    vfio_kvm_msix_region(section, false);
 }
 
-static void vfio_kvm_msix_commit(MemoryListener *listener)
+static MemoryListener vfio_kvm_msix_listener = {
+    .name = "vfio-kvm-msix",
+    .priority = MEMORY_LISTENER_PRIORITY_DEV_BACKEND,
+    .region_add = vfio_kvm_msix_region_add,
+    .region_del = vfio_kvm_msix_region_del,
+    .commit = vfio_kvm_msix_commit,
+};
+
+/* Call before adding the device's regions to the memory map. */
+static void vfio_kvm_msix_listen(VFIOKVMMSIX *k)
 {
-    vfio_kvm_msix_locate(container_of(listener, VFIOKVMMSIX, listener));
+    k->mapped.size = k->located.size = sizeof(k->mapped);
+    if (QLIST_EMPTY(&vfio_kvm_msix_trapped)) {
+        memory_listener_register(&vfio_kvm_msix_listener,
+                                 &address_space_memory);
+    }
+    QLIST_INSERT_HEAD(&vfio_kvm_msix_trapped, k, next);
+}
+
+/* Call after removing the device's regions from the memory map. */
+static void vfio_kvm_msix_unlisten(VFIOKVMMSIX *k)
+{
+    QLIST_REMOVE(k, next);
+    if (QLIST_EMPTY(&vfio_kvm_msix_trapped)) {
+        memory_listener_unregister(&vfio_kvm_msix_listener);
+    }
 }
 
 /*
- * Trapped: accesses that come to QEMU
+ * Trapped: accesses in QEMU
  *
- * The kernel hands over the first unmask of a vector that is not bound (with
- * the new value stored already), and a read of the PBA that covers such a
- * vector.  Anything else comes from somebody who is no vCPU, or while the
- * kernel answers nowhere.
+ * The kernel hands over the first unmask of an unbound vector, with the new
+ * value stored already, and reads of the PBA covering unbound vectors.  Other
+ * accesses come from an initiator other than a vCPU, or while the kernel has no
+ * address to answer at.
  */
 
 static uint64_t vfio_kvm_msix_table_read(void *opaque, hwaddr addr,
@@ -604,35 +657,36 @@ static uint64_t vfio_kvm_msix_table_read(void *opaque, hwaddr addr,
 
     trace_vfio_kvm_msix_exit(k->vdev->vbasedev.name, "table read", addr, size);
     vfio_kvm_msix_fetch(k);
-    return ldn_le_p(k->vdev->pdev.msix_table + addr, size);
+    return ldn_le_p(PCI_DEVICE(k->vdev)->msix_table + addr, size);
 }
 
 /*
- * Change the table from here, which takes reading and writing all of it.
- * While the kernel answers nowhere, no vCPU can store in between: it comes to
- * QEMU and waits for the BQL.  An event in between would not be in the PBA that
- * is written back: let it wait in its eventfd.
+ * Change the table from QEMU, by reading and writing the whole table.  Clear
+ * the address, so that no vCPU can store in between: the vCPU's access comes to
+ * QEMU and waits for the BQL.  Unbind the vectors, so that events in between
+ * wait in their eventfds: the PBA written back would not contain them.
  */
 static void vfio_kvm_msix_poke(VFIOKVMMSIX *k, hwaddr addr, uint64_t val,
                                unsigned size)
 {
     unsigned int entries = k->vdev->msix->entries;
-    struct kvm_msix_locate back = k->located;
+    struct kvm_msix_addr nowhere = { .size = sizeof(nowhere) };
+    struct kvm_msix_addr back = k->located;
 
-    k->poked = true;
-    vfio_kvm_msix_set_nowhere(k);
+    k->silent = true;
+    vfio_kvm_msix_clear_addr(k, nowhere);
     vfio_kvm_msix_must(k, "unbind the vectors",
                        vfio_kvm_msix_bind(k, 0, entries, false));
     vfio_kvm_msix_fetch(k);
-    stn_le_p(k->vdev->pdev.msix_table + addr, size, val);
+    stn_le_p(PCI_DEVICE(k->vdev)->msix_table + addr, size, val);
     vfio_kvm_msix_store(k);
     vfio_kvm_msix_must(k, "bind the vectors again",
                        vfio_kvm_msix_bind(k, 0, entries, true));
     vfio_kvm_msix_must(k, "answer for the MSI-X table again",
-                       vfio_kvm_msix_set_location(k, &back));
+                       vfio_kvm_msix_set_addr(k, back));
 }
 
-/* Does this write of the guest's leave its entry unmasked? */
+/* Does the guest's write leave the entry unmasked? */
 static bool vfio_kvm_msix_unmasks(hwaddr addr, uint64_t val, unsigned size)
 {
     unsigned int first = addr % PCI_MSIX_ENTRY_SIZE;
@@ -643,23 +697,24 @@ static bool vfio_kvm_msix_unmasks(hwaddr addr, uint64_t val, unsigned size)
 }
 
 /*
- * Has the kernel stored what comes here?  It hands over the first unmask of a
- * vector, stored; not the rest of a store that is wider than 8 bytes, nor what
- * comes while it answers nowhere.  The last looks like the first, so once that
- * may have happened, look.
+ * Has the kernel stored the value of a write already?  The kernel stores the
+ * first unmask of a vector and hands the write over.  The kernel has not stored
+ * the rest of a store wider than 8 bytes, nor a write from a time when the
+ * kernel was silent at the table's address, and may be answering again by now.
+ * If the kernel has ever been silent, compare with the table.
  */
 static bool vfio_kvm_msix_is_stored(VFIOKVMMSIX *k, hwaddr addr, uint64_t val,
                                     unsigned size)
 {
-    if (!current_cpu || !(k->located.flags & KVM_MSIX_LOCATE_TABLE) ||
+    if (!current_cpu || !(k->located.flags & KVM_MSIX_ADDR_TABLE) ||
         !vfio_kvm_msix_unmasks(addr, val, size)) {
         return false;
     }
-    if (!k->poked) {
+    if (!k->silent) {
         return true;
     }
     vfio_kvm_msix_fetch(k);
-    return ldn_le_p(k->vdev->pdev.msix_table + addr, size) == val;
+    return ldn_le_p(PCI_DEVICE(k->vdev)->msix_table + addr, size) == val;
 }
 
 static void vfio_kvm_msix_table_write(void *opaque, hwaddr addr, uint64_t val,
@@ -675,14 +730,14 @@ static void vfio_kvm_msix_table_write(void *opaque, hwaddr addr, uint64_t val,
         vfio_kvm_msix_poke(k, addr, val, size);
     }
 
-    /* Before Enable there is nothing to bind: vfio_kvm_msix_enable() will. */
+    /* Before Enable, leave the bind to vfio_kvm_msix_enable(). */
     if (vdev->interrupt == VFIO_INT_MSIX && !test_bit(nr, k->bound) &&
         vfio_kvm_msix_unmasks(addr, val, size)) {
         vfio_kvm_msix_use(k, nr, 1);
     }
 }
 
-/* Events of vectors that are not bound are pending in the device itself. */
+/* Events of unbound vectors are pending in the device itself. */
 static uint64_t vfio_kvm_msix_pba_read(void *opaque, hwaddr addr, unsigned size)
 {
     VFIOKVMMSIX *k = opaque;
@@ -693,11 +748,11 @@ static uint64_t vfio_kvm_msix_pba_read(void *opaque, hwaddr addr, unsigned size)
 
     trace_vfio_kvm_msix_exit(vdev->vbasedev.name, "PBA read", addr, size);
     vfio_kvm_msix_fetch(k);
-    val = ldn_le_p(vdev->pdev.msix_pba + addr, size);
+    val = ldn_le_p(PCI_DEVICE(vdev)->msix_pba + addr, size);
 
-    if (k->device_pba &&
-        pread(vdev->vbasedev.fd, device, size, k->device_pba->fd_offset +
-              k->device_pba_offset + addr) == size) {
+    if (k->device_pba_bar >= 0 &&
+        vfio_kvm_msix_read_region(vdev, k->device_pba_bar,
+                                  k->device_pba_offset + addr, size, device)) {
         for (nr = addr * 8; nr < end; nr++) {
             unsigned int bit = nr - addr * 8;
 
@@ -734,7 +789,7 @@ static const MemoryRegionOps vfio_kvm_msix_pba_ops = {
 };
 
 /*
- * What the guest sees
+ * The guest's view of the BARs
  */
 
 typedef struct VFIOKVMMSIXPages {
@@ -742,21 +797,32 @@ typedef struct VFIOKVMMSIXPages {
     hwaddr size;
 } VFIOKVMMSIXPages;
 
-/* The pages that something is on. */
+/* The pages which a range of a BAR touches. */
 static VFIOKVMMSIXPages vfio_kvm_msix_pages(hwaddr offset, hwaddr size)
 {
-    hwaddr first = QEMU_ALIGN_DOWN(offset, TARGET_PAGE_SIZE);
+    hwaddr page = qemu_target_page_size();
+    hwaddr first = QEMU_ALIGN_DOWN(offset, page);
 
     return (VFIOKVMMSIXPages) {
         .offset = first,
-        .size = QEMU_ALIGN_UP(offset + size, TARGET_PAGE_SIZE) - first,
+        .size = QEMU_ALIGN_UP(offset + size, page) - first,
     };
+}
+
+static hwaddr vfio_kvm_msix_table_size(VFIOPCIDevice *vdev)
+{
+    return memory_region_size(&PCI_DEVICE(vdev)->msix_table_mmio);
+}
+
+static hwaddr vfio_kvm_msix_pba_size(VFIOPCIDevice *vdev)
+{
+    return memory_region_size(&PCI_DEVICE(vdev)->msix_pba_mmio);
 }
 
 static VFIOKVMMSIXPages vfio_kvm_msix_pba_pages(VFIOPCIDevice *vdev)
 {
     return vfio_kvm_msix_pages(vdev->msix->pba_offset,
-                               memory_region_size(&vdev->pdev.msix_pba_mmio));
+                               vfio_kvm_msix_pba_size(vdev));
 }
 
 static bool vfio_kvm_msix_pba_is_near_table(VFIOPCIDevice *vdev)
@@ -764,38 +830,35 @@ static bool vfio_kvm_msix_pba_is_near_table(VFIOPCIDevice *vdev)
     VFIOMSIXInfo *msix = vdev->msix;
     VFIOKVMMSIXPages pba = vfio_kvm_msix_pba_pages(vdev);
     VFIOKVMMSIXPages table =
-        vfio_kvm_msix_pages(msix->table_offset,
-                            memory_region_size(&vdev->pdev.msix_table_mmio));
+        vfio_kvm_msix_pages(msix->table_offset, vfio_kvm_msix_table_size(vdev));
 
     return msix->pba_bar == msix->table_bar &&
            ranges_overlap(pba.offset, pba.size, table.offset, table.size);
 }
 
-/* With the PBA's, if they share any. */
+/* The table's pages; with the PBA's, if table and PBA share a page. */
 static VFIOKVMMSIXPages vfio_kvm_msix_table_pages(VFIOPCIDevice *vdev)
 {
     hwaddr first = vdev->msix->table_offset;
-    hwaddr end = first + memory_region_size(&vdev->pdev.msix_table_mmio);
+    hwaddr end = first + vfio_kvm_msix_table_size(vdev);
     hwaddr pba = vdev->msix->pba_offset;
 
     if (vfio_kvm_msix_pba_is_near_table(vdev)) {
         first = MIN(first, pba);
-        end = MAX(end, pba + memory_region_size(&vdev->pdev.msix_pba_mmio));
+        end = MAX(end, pba + vfio_kvm_msix_pba_size(vdev));
     }
     return vfio_kvm_msix_pages(first, end - first);
 }
 
 /*
- * A BAR that begins with the table or the PBA, and is no larger than it takes
- * to hold both, was made for them.
+ * If a BAR begins with the table or the PBA, and is no larger than needed for
+ * both, the BAR was made for them.
  */
 static bool vfio_kvm_msix_has_bar_alone(VFIOPCIDevice *vdev)
 {
     VFIOMSIXInfo *msix = vdev->msix;
-    uint64_t end = MAX(msix->table_offset +
-                       memory_region_size(&vdev->pdev.msix_table_mmio),
-                       msix->pba_offset +
-                       memory_region_size(&vdev->pdev.msix_pba_mmio));
+    uint64_t end = MAX(msix->table_offset + vfio_kvm_msix_table_size(vdev),
+                       msix->pba_offset + vfio_kvm_msix_pba_size(vdev));
 
     return msix->table_bar == msix->pba_bar &&
            !MIN(msix->table_offset, msix->pba_offset) &&
@@ -803,32 +866,32 @@ static bool vfio_kvm_msix_has_bar_alone(VFIOPCIDevice *vdev)
 }
 
 /*
- * Is it known that nothing but table and PBA is on their pages?  The PCI
- * specification wants it so, but devices do not care.
+ * Are table and PBA known to have their pages to themselves?  The PCI
+ * specification asks for separate pages, but devices do not care.
  */
 static bool vfio_kvm_msix_has_pages_alone(VFIOPCIDevice *vdev)
 {
-    return vdev->msix_relo != OFF_AUTOPCIBAR_OFF ||
+    return vdev->msix_relo != OFF_AUTO_PCIBAR_OFF ||
            vfio_kvm_msix_has_bar_alone(vdev) ||
            /* QEMU's own NVMe disk: nvme_mbar_size() lays out its BAR 0 */
            vfio_pci_is(vdev, PCI_VENDOR_ID_REDHAT, PCI_DEVICE_ID_REDHAT_NVME);
 }
 
 /*
- * Is it known that something else is?
+ * Are table and PBA known to share their pages with other registers?
  *
- * - Intel's WLAN cards have the registers that route and mask their causes 2 kB
- *   behind the table's beginning: CSR_MSIX_BASE + 0x800 and on, in Linux's
+ * - Intel's WLAN cards have the registers for routing and masking their causes
+ *   2 kB behind the table's beginning: CSR_MSIX_BASE + 0x800 and on, in Linux's
  *   iwl-csr.h.
  */
 static bool vfio_kvm_msix_shares_pages(VFIOPCIDevice *vdev)
 {
     return vdev->vendor_id == PCI_VENDOR_ID_INTEL &&
-           pci_get_word(vdev->pdev.config + PCI_CLASS_DEVICE) ==
+           pci_get_word(PCI_DEVICE(vdev)->config + PCI_CLASS_DEVICE) ==
            PCI_CLASS_NETWORK_OTHER;
 }
 
-/* Lay @part over what the device has there. */
+/* Put @part above the device's own contents of the BAR. */
 static void vfio_kvm_msix_add_part(VFIOKVMMSIX *k, VFIOKVMMSIXPart *part,
                                    int bar, hwaddr offset)
 {
@@ -837,10 +900,14 @@ static void vfio_kvm_msix_add_part(VFIOKVMMSIX *k, VFIOKVMMSIXPart *part,
 }
 
 /*
- * What accesses this other than a vCPU (a debugger, an emulated device) changes
- * memory as a vCPU does, and the kernel hears of it in the same way.
+ * If a debugger or an emulated device accesses the region, memory changes as by
+ * a vCPU's access, and the kernel notices in the same way.
  *
- * Protected: devices' DMA has no business there, so VFIO leaves it out.
+ * RAM_PROTECTED keeps the region out of VFIO's DMA mappings: devices' DMA has
+ * no business there.  Set the flag from outside of the memory core, for want of
+ * an interface: memory_region_init_ram_from_fd() takes the flag, but makes
+ * ordinary RAM.  QEMU would pass the fd to vhost-user's processes, and keep the
+ * fd, hence kvm_msix's function, as long as the region.
  */
 static void vfio_kvm_msix_add_memory(VFIOKVMMSIX *k, VFIOKVMMSIXPart *part,
                                      const char *name, int bar,
@@ -854,7 +921,7 @@ static void vfio_kvm_msix_add_memory(VFIOKVMMSIX *k, VFIOKVMMSIXPart *part,
     vfio_kvm_msix_add_part(k, part, bar, pages.offset);
 }
 
-/* The PBA's own pages are memory only where vfio_kvm_msix_layout() said so. */
+/* Pages of the PBA alone are memory only by vfio_kvm_msix_layout(). */
 static void vfio_kvm_msix_map_memory(VFIOKVMMSIX *k)
 {
     VFIOPCIDevice *vdev = k->vdev;
@@ -871,33 +938,39 @@ static void vfio_kvm_msix_map_memory(VFIOKVMMSIX *k)
 }
 
 /*
- * A PBA that traps has everything else on its page go through QEMU.  So it is
- * there only where that is nothing, or goes through QEMU already, for the
- * table.  Else the guest sees the device's PBA, where only vectors that are not
- * bound can be pending; so it does in stock QEMU, while nothing is pending.
+ * If the PBA traps, accesses to other registers on the PBA's page go through
+ * QEMU.  Trap the PBA only if the page has no other registers, or traps already
+ * because of the table.  Otherwise the guest sees the device's own PBA, where
+ * only unbound vectors can be pending.  With stock QEMU, too, the guest sees
+ * the device's own PBA while no vector is pending.
  */
 static void vfio_kvm_msix_map_trapped(VFIOKVMMSIX *k)
 {
     VFIOPCIDevice *vdev = k->vdev;
     VFIOMSIXInfo *msix = vdev->msix;
-    PCIDevice *pdev = &vdev->pdev;
 
     memory_region_init_io(&k->table.mr, OBJECT(vdev), &vfio_kvm_msix_table_ops,
                           k, "kvm-msix-table",
-                          memory_region_size(&pdev->msix_table_mmio));
+                          vfio_kvm_msix_table_size(vdev));
     vfio_kvm_msix_add_part(k, &k->table, msix->table_bar, msix->table_offset);
 
     if (vfio_kvm_msix_has_pages_alone(vdev) ||
         vfio_kvm_msix_pba_is_near_table(vdev)) {
         memory_region_init_io(&k->pba.mr, OBJECT(vdev), &vfio_kvm_msix_pba_ops,
                               k, "kvm-msix-pba",
-                              memory_region_size(&pdev->msix_pba_mmio));
+                              vfio_kvm_msix_pba_size(vdev));
         vfio_kvm_msix_add_part(k, &k->pba, msix->pba_bar, msix->pba_offset);
     }
 }
 
 static void vfio_kvm_msix_map(VFIOKVMMSIX *k)
 {
+    if (k->memory) {
+        event_notifier_set_handler(&k->unmasked, vfio_kvm_msix_unmasked);
+    } else {
+        vfio_kvm_msix_listen(k);
+    }
+
     memory_region_transaction_begin();
     if (k->memory) {
         vfio_kvm_msix_map_memory(k);
@@ -905,19 +978,6 @@ static void vfio_kvm_msix_map(VFIOKVMMSIX *k)
         vfio_kvm_msix_map_trapped(k);
     }
     memory_region_transaction_commit();
-
-    if (k->memory) {
-        event_notifier_set_handler(&k->unmasked, vfio_kvm_msix_unmasked);
-        return;
-    }
-    k->mapped.size = k->asked.size = k->located.size = sizeof(k->mapped);
-    k->listener = (MemoryListener) {
-        .name = "vfio-kvm-msix",
-        .region_add = vfio_kvm_msix_region_add,
-        .region_del = vfio_kvm_msix_region_del,
-        .commit = vfio_kvm_msix_commit,
-    };
-    memory_listener_register(&k->listener, &address_space_memory);
 }
 
 static void vfio_kvm_msix_del_part(VFIOKVMMSIXPart *part)
@@ -929,22 +989,19 @@ static void vfio_kvm_msix_del_part(VFIOKVMMSIXPart *part)
 
 static void vfio_kvm_msix_unmap(VFIOKVMMSIX *k)
 {
-    if (k->memory) {
-        event_notifier_set_handler(&k->unmasked, NULL);
-        event_notifier_cleanup(&k->unmasked);
-    } else {
-        memory_listener_unregister(&k->listener);
-    }
-
     memory_region_transaction_begin();
     vfio_kvm_msix_del_part(&k->table);
     vfio_kvm_msix_del_part(&k->pba);
     memory_region_transaction_commit();
 
     if (k->memory) {
-        /* The mapping would hold the function; but somebody may be reading. */
+        event_notifier_set_handler(&k->unmasked, NULL);
+        event_notifier_cleanup(&k->unmasked);
+        /* The mapping holds the function: replace it, others may be reading. */
         mmap(k->memory, k->memory_size, PROT_READ | PROT_WRITE,
              MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    } else {
+        vfio_kvm_msix_unlisten(k);
     }
 }
 
@@ -952,7 +1009,7 @@ static void vfio_kvm_msix_unmap(VFIOKVMMSIX *k)
  * Life
  */
 
-/* Messages are sent as they stand in the table; nobody would remap them. */
+/* The kernel sends messages as in the table, without remapping. */
 static bool vfio_kvm_msix_remapped(void)
 {
     X86IOMMUState *iommu = x86_iommu_get_default();
@@ -968,12 +1025,16 @@ static bool vfio_kvm_msix_fits(VFIOPCIDevice *vdev, Error **errp)
 
     if (!kvm_enabled() || !kvm_irqchip_in_kernel()) {
         reason = "it needs KVM with an in-kernel irqchip";
-    } else if (!msix_present(&vdev->pdev)) {
+    } else if (!msix_present(PCI_DEVICE(vdev))) {
         reason = "the device has no MSI-X";
     } else if (vdev->no_kvm_msix) {
         reason = "x-no-kvm-msix=on says otherwise";
     } else if (vfio_kvm_msix_remapped()) {
         reason = REMAPPED;
+    } else if (vfio_kvm_msix_xen_is_emulated()) {
+        reason = "the guest's messages may be for Xen's event channels";
+    } else if (vfio_kvm_msix_cpr_is_incoming()) {
+        reason = "the device comes from another QEMU by CPR";
     } else if (vfio_pci_is(vdev, PCI_VENDOR_ID_REALTEK, 0x8168)) {
         /* vfio_probe_rtl8168_bar2_quirk() goes to QEMU's table directly */
         reason = "the device has a second way to its MSI-X table";
@@ -985,10 +1046,25 @@ static bool vfio_kvm_msix_fits(VFIOPCIDevice *vdev, Error **errp)
     return !reason;
 }
 
+/*
+ * CPR (migration modes cpr-transfer and cpr-exec) hands a running device to a
+ * new QEMU.  kvm_msix's function would stay behind with the old VM, and
+ * hw/vfio/cpr.c expects vdev->msi_vectors while MSI-X is enabled.
+ */
+static bool vfio_kvm_msix_block_cpr(VFIOKVMMSIX *k, Error **errp)
+{
+    error_setg(&k->cpr_blocker, "vfio %s: CPR cannot take along an MSI-X table "
+               "that kvm_msix has; start with x-kvm-msix=off",
+               k->vdev->vbasedev.name);
+    return vfio_kvm_msix_add_cpr_blocker(&k->cpr_blocker, errp);
+}
+
+/* Does the guest know bits 11 to 5 of an address as part of the ID? */
 static bool vfio_kvm_msix_ext_dest_id(void)
 {
-    return X86_CPU(first_cpu)->env.features[FEAT_KVM] &
-           (1U << KVM_FEATURE_MSI_EXT_DEST_ID);
+    uint64_t address = 2 << MSI_ADDR_DEST_IDX_SHIFT;
+
+    return kvm_swizzle_msi_ext_dest_id(address) != address;
 }
 
 /* Does the BAR have these pages whole? */
@@ -1012,7 +1088,8 @@ static bool vfio_kvm_msix_exit_free_fits(VFIOPCIDevice *vdev,
         reason = "the device has other registers on its MSI-X table's page";
     } else if (!vfio_kvm_msix_bar_has(vdev, vdev->msix->table_bar, pages)) {
         reason = "the BAR with the MSI-X table ends within the table's page";
-    } else if (vdev->msix->table_offset - pages.offset >= TARGET_PAGE_SIZE) {
+    } else if (vdev->msix->table_offset - pages.offset >=
+               qemu_target_page_size()) {
         reason = "the MSI-X table's page begins with the end of the PBA";
     } else if (vdev->kvm_msix_exit_free == ON_OFF_AUTO_AUTO &&
                !vfio_kvm_msix_has_pages_alone(vdev)) {
@@ -1034,7 +1111,7 @@ static int vfio_kvm_msix_try_create(VFIOKVMMSIX *k, int fd,
 
     if (ret < 0 && errno == EINVAL &&
         create->flags & KVM_MSIX_CREATE_EXT_DEST_ID) {
-        /* QEMU left 32-bit ids off: no id needs the extension */
+        /* QEMU left 32-bit IDs off: no ID needs the extension */
         create->flags &= ~KVM_MSIX_CREATE_EXT_DEST_ID;
         ret = ioctl(fd, KVM_MSIX_CREATE, create);
     }
@@ -1048,9 +1125,9 @@ static int vfio_kvm_msix_try_create(VFIOKVMMSIX *k, int fd,
 }
 
 /*
- * Where table and PBA are on the pages that the guest has as memory.  A PBA
- * with pages of its own has them last there, or not at all: whoever vouches for
- * the table's pages does not vouch for these.
+ * Lay out table and PBA on the pages of guest memory.  If the PBA has pages of
+ * its own, put these last, or leave them out unless known to be the PBA's
+ * alone: x-kvm-msix-exit-free=on vouches for the table's pages only.
  */
 static void vfio_kvm_msix_layout(VFIOKVMMSIX *k, struct kvm_msix_create *create)
 {
@@ -1073,7 +1150,7 @@ static void vfio_kvm_msix_layout(VFIOKVMMSIX *k, struct kvm_msix_create *create)
     }
 }
 
-/* As @create says, and so that the table's pages can be the guest's memory. */
+/* Create by @create, with the table's pages for use as guest memory. */
 static int vfio_kvm_msix_create_exit_free(VFIOKVMMSIX *k, int fd,
                                           struct kvm_msix_create create,
                                           Error **errp)
@@ -1114,7 +1191,7 @@ fail:
     return -1;
 }
 
-/* What x-kvm-msix-state says from now on. */
+/* Set the value of x-kvm-msix-state. */
 static void vfio_kvm_msix_set_state(VFIOPCIDevice *vdev, const char *state,
                                     const char *reason)
 {
@@ -1124,20 +1201,27 @@ static void vfio_kvm_msix_set_state(VFIOPCIDevice *vdev, const char *state,
     trace_vfio_kvm_msix_state(vdev->vbasedev.name, vdev->kvm_msix_state);
 }
 
+/* kvm_msix's device node, or a file descriptor for it: /dev/fdset/N. */
+static const char *vfio_kvm_msix_node(VFIOPCIDevice *vdev)
+{
+    return vdev->kvm_msix_device ?: "/dev/kvm_msix";
+}
+
 /*
- * The table stays in QEMU.  That is news only to somebody who has the module,
- * and a device for it.
+ * The table stays in QEMU.  Tell users only if they have the module, and a
+ * device for the module.
  */
 static void vfio_kvm_msix_fall_back(VFIOPCIDevice *vdev, const char *reason)
 {
     vfio_kvm_msix_set_state(vdev, "stock", reason);
-    if (msix_present(&vdev->pdev) && !access(VFIO_KVM_MSIX_NODE, F_OK)) {
+    if (msix_present(PCI_DEVICE(vdev)) &&
+        (vdev->kvm_msix_device || !access(vfio_kvm_msix_node(vdev), F_OK))) {
         info_report("vfio %s: kvm_msix is not used: %s", vdev->vbasedev.name,
                     reason);
     }
 }
 
-/* The property that insists on the kernel's table, or NULL. */
+/* The property requiring the table to be in the kernel, or NULL. */
 static const char *vfio_kvm_msix_required(VFIOPCIDevice *vdev)
 {
     if (vdev->kvm_msix_exit_free == ON_OFF_AUTO_ON) {
@@ -1146,7 +1230,12 @@ static const char *vfio_kvm_msix_required(VFIOPCIDevice *vdev)
     return vdev->kvm_msix_mode == ON_OFF_AUTO_ON ? "x-kvm-msix=on" : NULL;
 }
 
-/* Returns the device fd, or -1. */
+/*
+ * Returns the device fd, or -1.
+ *
+ * kvm_msix needs the VM's fd.  QEMU has no interface for the fd: kvm_vm_ioctl()
+ * only passes on ioctls.
+ */
 static int vfio_kvm_msix_create(VFIOKVMMSIX *k, Error **errp)
 {
     VFIOPCIDevice *vdev = k->vdev;
@@ -1161,7 +1250,7 @@ static int vfio_kvm_msix_create(VFIOKVMMSIX *k, Error **errp)
     Error *err = NULL;
     int fd, ret = -1;
 
-    fd = qemu_open(VFIO_KVM_MSIX_NODE, O_RDWR, errp);
+    fd = qemu_open(vfio_kvm_msix_node(vdev), O_RDWR, errp);
     if (fd < 0) {
         return -1;
     }
@@ -1181,10 +1270,11 @@ static int vfio_kvm_msix_create(VFIOKVMMSIX *k, Error **errp)
         goto out;
     }
     if (info.capabilities & KVM_MSIX_CAP_HOST_POSTS &&
+        !(info.capabilities & KVM_MSIX_CAP_POSTED) &&
         !vfio_kvm_msix_required(vdev)) {
-        /* Interrupts are more frequent than masks, with most guests. */
-        error_setg(errp, "the host posts interrupts, which kvm_msix cannot; "
-                   "x-kvm-msix=on if the guest masks more often than that");
+        /* Most guests have more interrupts than masks. */
+        error_setg(errp, "the host posts interrupts, which this kvm_msix does "
+                   "not; x-kvm-msix=on if the guest masks more often than that");
         goto out;
     }
 
@@ -1206,19 +1296,8 @@ static int vfio_kvm_msix_create(VFIOKVMMSIX *k, Error **errp)
     error_free(err);
 
 out:
-    close(fd);
+    qemu_close(fd);
     return ret;
-}
-
-static bool vfio_kvm_msix_vectors_are_dynamic(VFIOPCIDevice *vdev)
-{
-    struct vfio_irq_info info = {
-        .argsz = sizeof(info),
-        .index = VFIO_PCI_MSIX_IRQ_INDEX,
-    };
-
-    return !ioctl(vdev->vbasedev.fd, VFIO_DEVICE_GET_IRQ_INFO, &info) &&
-           !(info.flags & VFIO_IRQ_INFO_NORESIZE);
 }
 
 static void vfio_kvm_msix_find_device_pba(VFIOKVMMSIX *k)
@@ -1226,10 +1305,13 @@ static void vfio_kvm_msix_find_device_pba(VFIOKVMMSIX *k)
     VFIOPCIDevice *vdev = k->vdev;
     uint32_t bar = vdev->msix->pba_bar, offset = vdev->msix->pba_offset, pba;
 
+    k->device_pba_bar = -1;
+
     /* With x-msix-relocation the guest's PBA is elsewhere. */
-    if (vdev->msix_relo != OFF_AUTOPCIBAR_OFF) {
-        if (pread(vdev->vbasedev.fd, &pba, sizeof(pba), vdev->config_offset +
-                  vdev->pdev.msix_cap + PCI_MSIX_PBA) != sizeof(pba)) {
+    if (vdev->msix_relo != OFF_AUTO_PCIBAR_OFF) {
+        if (!vfio_kvm_msix_read_region(vdev, VFIO_PCI_CONFIG_REGION_INDEX,
+                                       PCI_DEVICE(vdev)->msix_cap +
+                                       PCI_MSIX_PBA, sizeof(pba), &pba)) {
             return;
         }
         bar = le32_to_cpu(pba) & PCI_MSIX_FLAGS_BIRMASK;
@@ -1237,7 +1319,7 @@ static void vfio_kvm_msix_find_device_pba(VFIOKVMMSIX *k)
     }
 
     if (bar < PCI_ROM_SLOT && offset < vdev->bars[bar].region.size) {
-        k->device_pba = &vdev->bars[bar].region;
+        k->device_pba_bar = bar;
         k->device_pba_offset = offset;
     }
 }
@@ -1277,10 +1359,11 @@ bool vfio_kvm_msix_realize(VFIOPCIDevice *vdev, Error **errp)
     k = g_new0(VFIOKVMMSIX, 1);
     k->vdev = vdev;
     k->fd = -1;
-    if (vfio_kvm_msix_fits(vdev, &err)) {
+    if (vfio_kvm_msix_fits(vdev, &err) && vfio_kvm_msix_block_cpr(k, &err)) {
         k->fd = vfio_kvm_msix_create(k, &err);
     }
     if (k->fd < 0) {
+        vfio_kvm_msix_del_cpr_blocker(&k->cpr_blocker);
         g_free(k);
         if (vfio_kvm_msix_required(vdev)) {
             error_propagate_prepend(errp, err, "%s: ",
@@ -1294,13 +1377,14 @@ bool vfio_kvm_msix_realize(VFIOPCIDevice *vdev, Error **errp)
 
     k->events = g_new0(EventNotifier, vdev->msix->entries);
     k->bound = bitmap_new(vdev->msix->entries);
-    k->dynamic = vfio_kvm_msix_vectors_are_dynamic(vdev);
+    k->dynamic = vfio_kvm_msix_can_add_vectors(vdev);
     vfio_kvm_msix_find_device_pba(k);
     vdev->kvm_msix = k;
     vfio_kvm_msix_map(k);
 
     k->machine_done.notify = vfio_kvm_msix_machine_done;
     qemu_add_machine_init_done_notifier(&k->machine_done);
+    k->vm_state = qemu_add_vm_change_state_handler(vfio_kvm_msix_vm_state, k);
     return true;
 }
 
@@ -1313,8 +1397,10 @@ void vfio_kvm_msix_exit(VFIOPCIDevice *vdev)
         return;
     }
     trace_vfio_kvm_msix_close(vdev->vbasedev.name);
+    qemu_del_vm_change_state_handler(k->vm_state);
     qemu_remove_machine_init_done_notifier(&k->machine_done);
     vfio_kvm_msix_unmap(k);
+    vfio_kvm_msix_del_cpr_blocker(&k->cpr_blocker);
     close(k->fd);
     k->fd = -1;
 }
@@ -1326,7 +1412,7 @@ static void vfio_kvm_msix_free_part(VFIOKVMMSIXPart *part)
     }
 }
 
-/* Memory regions live until nobody can hold on to their owner any more. */
+/* Memory regions live as long as references to their owner. */
 void vfio_kvm_msix_finalize(VFIOPCIDevice *vdev)
 {
     VFIOKVMMSIX *k = vdev->kvm_msix;
@@ -1383,14 +1469,15 @@ static bool vfio_kvm_msix_sets(uint32_t addr, uint32_t val, int len,
 }
 
 /*
- * VFIO resets the device when this write gets there, and has its own MSI-X as
- * before when that is done.  So what the guest sees of it is reset here, and
- * before: then nothing of the device's is bound, as after any clear of Enable.
+ * If the write starts a function-level reset, VFIO resets the device when the
+ * write gets there, and afterwards restores the device's own MSI-X.  Reset the
+ * guest's view of MSI-X here, before the device: then no vector is bound, as
+ * whenever the guest clears Enable.
  */
 void vfio_kvm_msix_flr(VFIOPCIDevice *vdev, uint32_t addr, uint32_t val,
                        int len)
 {
-    PCIDevice *pdev = &vdev->pdev;
+    PCIDevice *pdev = PCI_DEVICE(vdev);
     uint8_t exp = pdev->exp.exp_cap;
     uint8_t af = pci_find_capability(pdev, PCI_CAP_ID_AF);
 
@@ -1419,7 +1506,7 @@ void vfio_kvm_msix_save(VFIOPCIDevice *vdev)
     }
 }
 
-/* Enable is still 0 then: vfio_kvm_msix_enable() sets it, with all bound. */
+/* Leave Enable at 0: vfio_kvm_msix_enable() binds all, then sets Enable. */
 void vfio_kvm_msix_load(VFIOPCIDevice *vdev)
 {
     if (vfio_kvm_msix_active(vdev)) {

@@ -2,8 +2,8 @@
 /*
  * MSI-X of assigned devices, emulated in the kernel by kvm_msix
  *
- * All but vfio_kvm_msix_realize() may be called for any device, and do nothing
- * for one whose table is not in the kernel.
+ * All functions but vfio_kvm_msix_realize() may be called for any device.  They
+ * do nothing if the device's table is not in the kernel.
  */
 #ifndef HW_VFIO_KVM_MSIX_H
 #define HW_VFIO_KVM_MSIX_H
@@ -12,7 +12,7 @@
 
 #if defined(CONFIG_KVM) && defined(TARGET_X86_64)
 
-/* Returns false, with @errp set, only where x-kvm-msix=on cannot be had. */
+/* Returns false, with @errp set, only if x-kvm-msix=on cannot be met. */
 bool vfio_kvm_msix_realize(VFIOPCIDevice *vdev, Error **errp);
 void vfio_kvm_msix_exit(VFIOPCIDevice *vdev);
 void vfio_kvm_msix_finalize(VFIOPCIDevice *vdev);
@@ -25,7 +25,7 @@ void vfio_kvm_msix_enable(VFIOPCIDevice *vdev);
 void vfio_kvm_msix_disable(VFIOPCIDevice *vdev);
 void vfio_kvm_msix_reset(VFIOPCIDevice *vdev);
 
-/* A write to config space, on its way to the device: does it reset that? */
+/* Call before the device gets a write to config space, which may reset it. */
 void vfio_kvm_msix_flr(VFIOPCIDevice *vdev, uint32_t addr, uint32_t val,
                        int len);
 
