@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * For QEMU's LD_PRELOAD: kvm_msix as on a host that posts interrupts, which no
- * emulated machine is.
+ * For QEMU's LD_PRELOAD: makes KVM_MSIX_INFO answer as on a host that posts
+ * interrupts, which no emulated machine does. With E2E_POSTED in the environment,
+ * the module posts interrupts, too.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 
 #include <linux/kvm_msix.h>
@@ -26,6 +28,9 @@ int ioctl(int fd, unsigned long request, ...)
 	if (request == KVM_MSIX_INFO && !ret) {
 		info = arg;
 		info->capabilities |= KVM_MSIX_CAP_HOST_POSTS;
+		info->capabilities &= ~(unsigned long long)KVM_MSIX_CAP_POSTED;
+		if (getenv("E2E_POSTED"))
+			info->capabilities |= KVM_MSIX_CAP_POSTED;
 	}
 	return ret;
 }

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the guests here share: no operating system, no paging, no interrupts
- * unless irq.h brings them.
- * Each is a Multiboot kernel for QEMU's -kernel, one .c file with a
- * bare_main(). They take the only function with MSI-X, which the firmware has
- * given addresses, and tell vmm on the serial port "e2e: cost.NAME MINIMUM
- * MEDIAN" in TSC ticks.
+ * Shared by the guests without an operating system: no paging, and no interrupts
+ * without irq.h. Each guest is a Multiboot kernel for QEMU's -kernel, one .c file
+ * with a bare_main(). A guest takes the only function with MSI-X, which the
+ * firmware has given addresses, and tells vmm on the serial port "e2e: cost.NAME
+ * MINIMUM MEDIAN" in TSC ticks.
  */
 
 /*
- * Multiboot: a 32-bit ELF, begun in protected mode with flat segments. The
- * header is looked for at the beginning, so this stays first.
+ * Multiboot: a 32-bit ELF, entered in protected mode with flat segments. The
+ * header must be near the start of the file: keep this code first.
  */
 asm(".globl _start\n"
 	"_start:\n"
@@ -27,7 +26,7 @@ asm(".globl _start\n"
 #define CAP_MSIX	0x11
 #define ENABLE		0x80000000u	/* in the capability's first dword */
 
-/* A table's entries, and offsets within one. */
+/* Size of an entry of the table, and offsets in an entry. */
 #define ENTRY_SIZE	16
 #define ADDRESS_LO	0
 #define ADDRESS_HI	4
@@ -38,8 +37,14 @@ typedef unsigned long long u64;
 
 void bare_main(void);
 
-/* The function: its slot, its capability, and where its table is. */
+/* The function's slot, MSI-X capability, number of vectors, and table's address. */
 static unsigned int slot, msix, nr_vectors, table;
+
+/* In TSC ticks. */
+static inline u64 now(void)
+{
+	return __builtin_ia32_rdtsc();
+}
 
 static inline void write_table(unsigned int offset, unsigned int val)
 {
@@ -100,7 +105,7 @@ static void print(const char *s)
 		put(*s++);
 }
 
-/* By hand: 64 bits by a division of 32 are a function in a library. */
+/* Divide by hand: gcc would call a library function for a 64-bit division. */
 static void print_number(u64 n)
 {
 	unsigned int high = n >> 32, low = n, digit = high % 10;
@@ -137,7 +142,7 @@ static unsigned int find_capability(unsigned int id)
 	return cap;
 }
 
-/* Return: whether there is a function with MSI-X; it is ready to be used then. */
+/* Find and set up the function with MSI-X. Return: 0 if there is none. */
 static int find_function(void)
 {
 	unsigned int where, bar;
@@ -170,7 +175,7 @@ static inline void print_cost(const char *name, u64 minimum, u64 median)
 	put('\n');
 }
 
-/* Of @n measurements, which get sorted. */
+/* Sort @n measurements, and print minimum and median. */
 static inline void print_median(const char *name, u64 *t, unsigned int n)
 {
 	u64 swapped;
@@ -193,7 +198,7 @@ static inline void reboot(void)
 		asm volatile("hlt");
 }
 
-/* By ACPI's soft off, at the address that the firmware has given it. */
+/* ACPI soft off, at the address that the firmware has chosen. */
 static inline void power_off(void)
 {
 	asm volatile("outw %w0, %w1" : : "a" (0x2000), "Nd" (0x604));

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * An e1000e whose guest writes the controls of MSI, MSI-X and INTx in whatever
- * order. After each bout of writes it signals once, and once only must come an
- * interrupt, of the kind that configuration space says then: MSI-X, if enabled,
- * else MSI, else INTx. A mask of MSI-X, or of INTx, holds it back.
+ * A guest that writes an e1000e's controls of MSI, MSI-X and INTx in random order.
+ * After each bout of writes the device signals once, and exactly one interrupt must
+ * come, of the kind that configuration space enables: MSI-X, if enabled, else MSI,
+ * else INTx. A mask of MSI-X, or of INTx, holds the interrupt back.
  *
- * vmm's answer to "ready" is "SEED END": where random numbers begin, and whether
- * to be "reset" at the end, with the controls as they are, or to "end". Before and
- * after, with all controls off, vmm samples, as beforeSEED and afterSEED. Tells
- * how many bouts went wrong.
+ * vmm's answer to "ready" is "SEED END": the seed of random numbers, and whether to
+ * "reset" at the end, with the controls as they are, or to "end". Before and after
+ * the bouts, with all controls off, vmm samples, as beforeSEED and afterSEED. The
+ * guest tells the number of bouts without an interrupt, of bouts without an
+ * interrupt that MSI-X had held back, and of other errors.
  */
 #include "bare.h"
+#include "e1000e.h"
 #include "irq.h"
 
 #define CAP_MSI		0x05
@@ -22,29 +24,18 @@
 #define VECTOR_INTX	0x40
 #define VECTOR_MSI	0x50
 #define VECTOR_MSIX	0x60
-#define NR_MSIX		5
-
-#define CTRL_EXT	0x018
-#define  CTRL_EXT_IAME	0x08000000	/* with EIAC: do not mask the causes */
-#define ICR		0x0c0
-#define ICS		0x0c8
-#define IMS		0x0d0
-#define EIAC		0x0dc
-#define IAM		0x0e0
-#define IVAR		0x0e4
-#define CAUSE(v)	(1u << (20 + (v)))
-#define CAUSES		(0x1fu << 20)
 
 #define BOUTS		60
-#define PATIENCE_US	300000
+#define PATIENCE_US	3000000
 /*
- * More than the 128 us for which the device holds back its next interrupt:
- * QEMU 7.2's model of it aborts if they end while MSI-X is disabled.
+ * The device throttles interrupts for 128 us: wait for longer, as QEMU 7.2's model
+ * aborts if this time ends while MSI-X is disabled.
  */
 #define PAUSE_US	1000
 
 static unsigned int msi, regs, random_state;
-static unsigned int bout, wrong;
+static unsigned int bout, lost, lost_held, wrong;
+static unsigned int held;	/* MSI-X holds the interrupt back, or did until now */
 
 /* The controls as last written, and the table's masks. */
 static unsigned int msi_control, msix_control, command;
@@ -73,9 +64,10 @@ static void print_word(const char *text, unsigned int n)
 	print_number(n);
 }
 
-static void fail(const char *what, unsigned int seen, unsigned int expected)
+static void fail(unsigned int *count, const char *what, unsigned int seen,
+		 unsigned int expected)
 {
-	if (wrong++ < 10) {
+	if (++*count <= 10) {
 		print_word("bout ", bout);
 		print(": ");
 		print(what);
@@ -88,7 +80,7 @@ static void fail(const char *what, unsigned int seen, unsigned int expected)
 	}
 }
 
-/* Write 16 bits of configuration space, as a part of a dword, or in parts. */
+/* Write 16 bits of configuration space, as part of a dword, as a word, or as bytes. */
 static void write_control(unsigned int offset, unsigned int val)
 {
 	unsigned int shift = offset % 4 * 8;
@@ -158,7 +150,7 @@ static void forget(void)
 		taken[v] = 0;
 }
 
-/* There is one interrupt, @vector, and no other; or none, if that is 0. */
+/* Expect one interrupt, @vector, and no other; if @vector is 0, expect none. */
 static void expect(const char *what, unsigned int vector)
 {
 	unsigned int v, waited;
@@ -169,7 +161,8 @@ static void expect(const char *what, unsigned int vector)
 	take_for(PAUSE_US);
 	for (v = 0x20; v < VECTOR_TIMER; v++)
 		if (taken[v] != (v == vector ? 1 : 0))
-			fail(what, v << 16 | taken[v], vector);
+			fail(taken[v] ? &wrong : held ? &lost_held : &lost,
+			     what, v << 16 | taken[v], vector);
 	forget();
 }
 
@@ -177,7 +170,8 @@ static void signal_and_expect(unsigned int v)
 {
 	if (msix_control & MSIX_ENABLE) {
 		reg_write(ICS, CAUSE(v));
-		if (msix_control & MSIX_MASKALL || masked[v]) {
+		held = msix_control & MSIX_MASKALL || masked[v];
+		if (held) {
 			expect("masked", 0);
 			set_mask(v, 0);
 			set_msix(MSIX_ENABLE);
@@ -194,6 +188,7 @@ static void signal_and_expect(unsigned int v)
 		}
 		expect("INTx", VECTOR_INTX);
 	}
+	held = 0;
 	reg_write(ICR, ~0u);
 }
 
@@ -203,7 +198,7 @@ static void check_control(const char *what, unsigned int offset,
 	unsigned int seen = read_control(offset);
 
 	if (seen != expected)
-		fail(what, seen, expected);
+		fail(&wrong, what, seen, expected);
 }
 
 static void write_something(void)
@@ -230,7 +225,7 @@ static void write_something(void)
 	}
 }
 
-/* What firmware that leaves MSI enabled leads to. */
+/* The writes of a driver after a firmware that left MSI enabled. */
 static void clear_msi_late(void)
 {
 	unsigned int v;
@@ -298,7 +293,7 @@ static void take_sample(const char *name, unsigned int seed)
 		;
 }
 
-/* Return: the number that the line begins with; *last is its last letter. */
+/* Return: the number at the start of the line; *last is the line's last letter. */
 static unsigned int read_answer(char *last)
 {
 	unsigned int n = 0;
@@ -339,6 +334,8 @@ void bare_main(void)
 	for (i = 0; i < 8; i++)
 		write_something();
 	print_word("e2e: bouts ", bout - 1);
+	print_word("\ne2e: lost ", lost);
+	print_word("\ne2e: lost_held ", lost_held);
 	print_word("\ne2e: wrong ", wrong);
 	put('\n');
 	if (last == 't') {

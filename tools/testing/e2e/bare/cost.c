@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What accesses to an MSI-X table cost, in a guest that is nothing else. So what
- * is counted is the access and what host and VMM do for it, and no walk of the
- * guest's page tables. It uses the function's first vector.
+ * Measure accesses to an MSI-X table in a guest without an operating system: the
+ * count includes the access and the work of host and VMM, but no walk of guest page
+ * tables. The guest uses the function's first vector.
  */
 #include "bare.h"
 
@@ -24,7 +24,7 @@ static void mask_unmask(void)
 	write_table(CONTROL, 0);
 }
 
-/* With what Linux reads back. */
+/* As Linux, including reads back. */
 static void change_affinity(void)
 {
 	write_table(CONTROL, 1);
@@ -53,7 +53,7 @@ static void measure(const char *name, void (*what)(void))
 	print_cost(name, sorted[0], sorted[LOOPS / 2]);
 }
 
-/* Return: whether the table is one. */
+/* Return: whether the table stores what is written. */
 static int use_vector(void)
 {
 	set_control(ENABLE);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What it takes until a guest can use all vectors of an MSI-X function: as
- * Linux's drivers do it, Enable with all of them masked and each unmasked
- * later, and at once, Enable with all of them unmasked. The former ends after
- * BUDGET ticks, wherever it is then, as a VMM may take a square of the number
- * for it: "unmasked" is how many vectors that were.
+ * Measure how long a guest takes to use all vectors of an MSI-X function: as
+ * Linux's drivers, which set Enable while all vectors are masked and then unmask
+ * each vector, and at once, by Enable while all vectors are unmasked. The former
+ * stops after BUDGET ticks, as a VMM's time may grow with the square of the number
+ * of vectors; "unmasked" is the number of vectors unmasked by then.
  */
 #include "bare.h"
 
@@ -23,17 +23,12 @@ static const char * const names[NR] = {
 
 static u64 figures[NR][LOOPS];
 
-static u64 now(void)
-{
-	return __builtin_ia32_rdtsc();
-}
-
 static void write_control(unsigned int vector, unsigned int val)
 {
 	write_table(vector * ENTRY_SIZE + CONTROL, val);
 }
 
-/* Disabled, every vector with a message, and masked or not. */
+/* Disable MSI-X; give every vector a message, and mask or unmask every vector. */
 static void prepare(unsigned int masked)
 {
 	unsigned int v;

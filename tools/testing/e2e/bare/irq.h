@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Interrupts for a guest of bare.h: each is counted by its vector. They come in
- * only while the guest waits.
+ * Interrupts for a guest of bare.h, counted by vector. The guest takes interrupts
+ * only in take_for().
  */
 
 #define APIC		0xfee00000u
 #define APIC_SPURIOUS	0x0f0
 #define APIC_EOI	0x0b0
 #define APIC_LVT_TIMER	0x320
+#define  TIMER_PERIODIC	0x20000u
 #define APIC_LVT_LINT0	0x350
 #define APIC_TIMER	0x380
 #define APIC_DIVIDE	0x3e0
@@ -17,7 +18,7 @@
 
 static unsigned int taken[256];
 
-/* To make a level go down, if there is one. */
+/* The guest's function that lowers a level-triggered interrupt. */
 static void acknowledge(unsigned int vector);
 
 static inline void write_at(unsigned int addr, unsigned int val)
@@ -32,7 +33,7 @@ __attribute__((used)) static void take(unsigned int vector)
 	write_at(APIC + APIC_EOI, 0);
 }
 
-/* One entry of 16 bytes for each vector, which take() is told. */
+/* One entry of 16 bytes for each vector; calls take() with the vector. */
 asm("	.balign 16\n"
 	"irq_entries:\n"
 	"	.set vector, 0\n"
@@ -59,7 +60,7 @@ asm("	.balign 16\n"
 
 extern char irq_entries[], gdt_register[];
 
-/* Of the boot loader's segments nothing is sure but that they are flat. */
+/* The boot loader promises flat segments, but no selectors: load a GDT. */
 static void load_segments(void)
 {
 	asm volatile("lgdt gdt_register\n"
@@ -87,9 +88,9 @@ static void load_idt(void)
 }
 
 /*
- * The pins of PCI devices, as @vector and level-triggered, and nothing else.
- * They are 16 and up; but as long as the chipset routes them to the PIC too, as
- * the firmware leaves it, KVM knows of 10 and 11 only.
+ * Enable only the pins of PCI devices, as @vector and level-triggered. The pins are
+ * 16 and up; but as long as the chipset routes them to the PIC as well, as the
+ * firmware has set up, KVM only raises 10 and 11.
  */
 static void start_irqs(unsigned int vector)
 {
@@ -111,14 +112,20 @@ static void start_irqs(unsigned int vector)
 	}
 }
 
-/* Wait by the APIC's timer, and take what comes meanwhile. */
+/*
+ * Wait by the APIC's timer, and take interrupts meanwhile. The timer is periodic:
+ * the lab's CPU may take an interrupt between STI and HLT.
+ */
 static void take_for(unsigned int us)
 {
 	unsigned int before = taken[VECTOR_TIMER];
 
 	write_at(APIC + APIC_DIVIDE, 0xb);
-	write_at(APIC + APIC_LVT_TIMER, VECTOR_TIMER);
+	write_at(APIC + APIC_LVT_TIMER, TIMER_PERIODIC | VECTOR_TIMER);
 	write_at(APIC + APIC_TIMER, us * 1000);
 	while (taken[VECTOR_TIMER] == before)
 		asm volatile("sti\n\thlt\n\tcli" : : : "memory");
+	write_at(APIC + APIC_TIMER, 0);
+	/* A second tick may have come already: leave none for the next wait. */
+	asm volatile("sti\n\tnop\n\tcli" : : : "memory");
 }

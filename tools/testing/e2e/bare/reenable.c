@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What it costs a guest with much memory to disable MSI-X and enable it again,
- * as at each restart of a driver: the two writes, and the next access to each
- * page of its memory, beside such an access otherwise. Whoever changes the VM's
- * memory slots has KVM drop all of its page tables.
+ * Measure how a guest with much memory disables and enables MSI-X, as at each
+ * restart of a driver: the two writes, and the next access to each page of memory,
+ * beside another access to each page. A VMM that changes memory slots makes KVM
+ * drop all page tables of the VM.
  */
 #include "bare.h"
 
@@ -21,18 +21,13 @@ static const char * const names[NR] = {
 
 static u64 figures[NR][LOOPS];
 
-static u64 now(void)
-{
-	return __builtin_ia32_rdtsc();
-}
-
 static unsigned int cmos(unsigned char index)
 {
 	out_byte(0x70, index);
 	return in_byte(0x71);
 }
 
-/* In units of 64 KiB, from 16 MiB on. */
+/* CMOS has the size of memory above 16 MiB, in units of 64 KiB. */
 static unsigned int memory_end(void)
 {
 	return FIRST + ((cmos(0x34) | cmos(0x35) << 8) << 16);

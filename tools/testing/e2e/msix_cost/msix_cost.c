@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What MSI-X costs a guest's kernel.
+ * Measure the cost of MSI-X in a guest's kernel.
  *
  *	insmod msix_cost.ko device=0000:00:03.0
  *
- * Lets Linux mask, unmask and move the device's first vector, by the functions
- * that it does this with itself, and logs "NAME MINIMUM MEDIAN" of each in TSC
- * ticks. In the lab's machine with --icount these are executed instructions, by
- * whomever. A driver must have the vector in use. This module never stays.
+ * Masks, unmasks and moves the device's first vector by Linux's own functions, and
+ * logs "NAME MINIMUM MEDIAN" of each in TSC ticks. In the lab's machine with
+ * --icount, ticks are executed instructions of guest, host and VMM together. A
+ * driver must use the vector. Loading this module always fails in the end.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -24,7 +24,7 @@ static char *device;
 module_param(device, charp, 0);
 MODULE_PARM_DESC(device, "the device, DDDD:BB:DD.F");
 
-/* How often each is done. */
+/* Number of measurements of each operation. */
 #define LOOPS	499
 
 static void __iomem *table;
@@ -40,14 +40,14 @@ static void read_control(void)
 	readl(table + PCI_MSIX_ENTRY_VECTOR_CTRL);
 }
 
-/* Vector Control written and read back, then written. */
+/* Linux writes Vector Control and reads it back, then writes it again. */
 static void mask_unmask(void)
 {
 	pci_msi_mask_irq(irq);
 	pci_msi_unmask_irq(irq);
 }
 
-/* As when an interrupt's CPU changes; the message stays what it is. */
+/* As when an interrupt moves to another CPU, but with the same message. */
 static void change_affinity(void)
 {
 	pci_msi_mask_irq(irq);
