@@ -8,27 +8,35 @@ The module:
                        updates by DKMS
   sudo make install    install without packages; DESTDIR, PREFIX, KVER and KDIR
                        say where and for which kernel
-  sudo make uninstall  take that away again, from every kernel
+  sudo make uninstall  remove what make install installed, for every kernel
   make overlay TREE=.. add the module to a kernel source tree, as a patch would
+  make series TREE=... write the same as patches for git am, to
+                       SERIES=build/series
 
-In an emulated machine, on Debian 12 (as root, who can install packages):
+In an emulated machine, on Debian 12 or, as root, on a later one:
   make demo            a guest with an NVMe disk, its table in QEMU and in the
                        kernel, compared
-  make check           all tests; PART=... only some, see tools/testing/check
+  make check           the tests, one kernel whole; PART=... only some, see
+                       tools/testing/check
+  make check-all       all tests on all kernels, and a table of them; RESUME=1
+                       continues a run that has ended early
   make bench           what an access, an interrupt, an ioctl costs, counted
-  make bench-check     fail if one costs more than it did, or than promised
+  make bench-check     fail if a cost is higher than recorded or than promised
   make check-kvm       KVM's own selftests, without and with the module
   make check-debug     the kselftests in kernels that look for mistakes
   make stress          races, scale and kills in their long form, on both kernels
   make conformance     what a guest sees, point by point, with the table in the
                        device, in QEMU, in the kernel and in guest memory
   make fuzz            random operations for SECONDS=600, against a model;
-                       says what code they reached
-  make qemu            build QEMU with kvm_msix, and say where it is
-  make setup           only install the packages that these need
+                       prints what code they reached
+  make qemu            build a QEMU with kvm_msix that has what the lab needs, and
+                       print its path
+  make qemu-deb        build Debian 12's packages of QEMU with kvm_msix, for use
+  make check-qemu-deb  install these packages in a bare Debian 12, and try them
+  make setup           only install the packages that the targets above need
 
-  make clean           what was built here; downloads and builds that can be
-                       used again are in $${KVM_MSIX_CACHE:-~/.cache/kvm_msix}
+  make clean           remove what was built in this tree. Downloads and builds
+                       for later use are in $${KVM_MSIX_CACHE:-~/.cache/kvm_msix}
 endef
 
 VERSION := $(shell cat VERSION)
@@ -36,18 +44,20 @@ PREFIX  ?= /usr/local
 override DESTDIR := $(abspath $(DESTDIR))
 KVER    ?= $(shell uname -r)
 KDIR    ?= /lib/modules/$(KVER)/build
-# The release of the kernel whose headers these are.
+# The release of the kernel that the headers at KDIR are for.
 UTS     := $(KDIR)/include/generated/utsrelease.h
 RELEASE := $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' $(UTS) 2>/dev/null)
 BUILD   := build/$(RELEASE)
 SUBDIR  := drivers/virt/kvm_msix
+# Runs a command on a Debian that has all that the lab needs.
+LAB     := tools/testing/lab/host
 SOURCES := $(wildcard $(SUBDIR)/*.[ch] $(SUBDIR)/compat/*.h $(SUBDIR)/Makefile include/uapi/linux/*.h \
 	   packaging/tested)
 
-# The object files of one kernel are not those of another: each has a copy of
-# the sources of its own under build/.
+# Object files are for one kernel only: each kernel has its own copy of the
+# sources under build/.
 COPIES  := $(SOURCES:%=$(BUILD)/%)
-# kbuild does not expect company in a directory.
+# Two makes must not run kbuild in one directory at the same time.
 KBUILD  := flock $(BUILD) $(MAKE) -C $(KDIR) M=$(CURDIR)/$(BUILD)/$(SUBDIR) \
 	   KVM_MSIX_VERSION=$(VERSION)
 
@@ -71,20 +81,21 @@ check-kdir:
 	echo "$(UTS) is missing: this is no directory to build modules in." \
 	     "Say KDIR=/lib/modules/VERSION/build, or KVER=VERSION." >&2; exit 1; }
 
-# Below DESTDIR the files are on their way to another machine, or to a package.
+# With DESTDIR, the files are for another machine or for a package.
 check-root:
 	@test -n "$(DESTDIR)" -o "$$(id -u)" = 0 || { \
 	echo "Only root can do this: sudo make $(MAKECMDGOALS);" \
 	     "or say DESTDIR=..." >&2; exit 1; }
 
-# Two modules of one name: depmod would choose.
+# If there were two modules of this name, depmod would choose between them.
 check-dkms:
 	@test -n "$(DESTDIR)" -o -z "$(wildcard /usr/src/kvm_msix-*/dkms.conf)" || { \
 	echo "DKMS has installed this module; take it away first:" \
 	     "sudo apt purge kvm-msix-dkms" >&2; exit 1; }
 
-# Distributions' headers have no key to sign with. depmod is for the live system:
-# modules_install does not run it without a System.map, which headers lack.
+# Sign only if there is a key: distributions' headers have none. Run depmod
+# here, and for the live system only: modules_install does not run depmod
+# without a System.map, which headers lack.
 SIGN_ALL := $(if $(wildcard $(KDIR)/certs/signing_key.pem),y)
 DEPMOD   := $(if $(DESTDIR),true,/sbin/depmod)
 
@@ -101,7 +112,7 @@ install: check-root check-dkms module tool
 		$(DESTDIR)$(PREFIX)/lib/modules-load.d/kvm_msix.conf
 	$(MAKE) -C tools/kvm_msix install DESTDIR=$(DESTDIR)
 
-# Kernels before 6.3 had modules in extra/, if nobody said updates/.
+# Kernels before 6.3 install modules in extra/ by default, not in updates/.
 INSTALLED = $(wildcard $(addsuffix /kvm_msix.ko*,\
 	    $(addprefix $(DESTDIR)/lib/modules/*/,updates extra)))
 
@@ -121,39 +132,52 @@ deb:
 overlay:
 	packaging/overlay $(TREE)
 
+series:
+	packaging/series $(TREE) $(or $(SERIES),build/series)
+
 setup:
-	@tools/testing/lab/setup
+	@$(LAB) true
 
-demo: setup
-	@tools/testing/e2e/demo
+demo:
+	@$(LAB) tools/testing/e2e/demo
 
-check: setup
-	@tools/testing/check $(PART)
+check:
+	@$(LAB) tools/testing/check $(if $(FIT),--fit $(FIT)) $(PART)
 
-bench: setup
-	@tools/testing/bench/bench --vmm
+check-all:
+	@$(LAB) tools/testing/check $(if $(RESUME),--resume) --all
 
-bench-check: setup
-	@tools/testing/bench/bench --check
+bench:
+	@$(LAB) tools/testing/bench/bench --vmm
 
-check-kvm: setup
-	@tools/testing/check-kvm
+bench-check:
+	@$(LAB) tools/testing/bench/bench --check
 
-check-debug: setup
-	@tools/testing/debug/bait
-	@tools/testing/debug/check
+check-kvm:
+	@$(LAB) tools/testing/check-kvm
 
-stress: setup
-	@tools/testing/stress
+check-debug:
+	@$(LAB) tools/testing/debug/bait
+	@$(LAB) tools/testing/debug/check
 
-conformance: setup
-	@tools/testing/conformance/conformance
+stress:
+	@$(LAB) tools/testing/stress
 
-fuzz: setup
-	@tools/testing/fuzz $(SECONDS) $(SEED)
+conformance:
+	@$(LAB) tools/testing/conformance/conformance
 
-qemu: setup
-	@integrations/qemu/build
+fuzz:
+	@$(LAB) tools/testing/fuzz $(SECONDS) $(SEED)
+
+qemu:
+	@$(LAB) integrations/qemu/build
+
+# Built for use, without $(LAB): the build does not need the lab's packages.
+qemu-deb:
+	@integrations/qemu/debian
+
+check-qemu-deb:
+	@$(LAB) tools/testing/qemu-deb
 
 clean:
 	rm -rf build
@@ -164,5 +188,5 @@ help:
 	@echo "$$HELP"
 
 .PHONY: all module tool check-kdir check-root check-dkms install uninstall deb \
-	overlay setup demo check bench bench-check check-kvm check-debug stress \
-	conformance fuzz qemu clean help
+	overlay series setup demo check check-all bench bench-check check-kvm \
+	check-debug stress conformance fuzz qemu qemu-deb check-qemu-deb clean help
