@@ -30,9 +30,11 @@ In an emulated machine, on Debian 12 or, as root, on a later one:
   make fuzz            random operations for SECONDS=600, against a model;
                        prints what code they reached
   make qemu            build a QEMU with kvm_msix that has what the lab needs, and
-                       print its path
-  make qemu-deb        build Debian 12's packages of QEMU with kvm_msix, for use
-  make check-qemu-deb  install these packages in a bare Debian 12, and try them
+                       print its path; QEMU=7.2, 10.0 or 10.2 says which
+  make qemu-deb        build Debian's packages of QEMU with kvm_msix, for use: this
+                       machine's, or QEMU=7.2 of Debian 12, or QEMU=10.0 of 13
+  make check-qemu-deb  install these packages, of QEMU=7.2 or of QEMU=10.0, in a
+                       bare Debian, and try them
   make setup           only install the packages that the targets above need
 
   make clean           remove what was built in this tree. Downloads and builds
@@ -169,15 +171,17 @@ conformance:
 fuzz:
 	@$(LAB) tools/testing/fuzz $(SECONDS) $(SEED)
 
+SERIES_OF_QEMU := $(if $(QEMU),--series $(QEMU))
+
 qemu:
-	@$(LAB) integrations/qemu/build
+	@$(LAB) integrations/qemu/build $(SERIES_OF_QEMU)
 
 # Built for use, without $(LAB): the build does not need the lab's packages.
 qemu-deb:
-	@integrations/qemu/debian
+	@integrations/qemu/debian $(SERIES_OF_QEMU)
 
 check-qemu-deb:
-	@$(LAB) tools/testing/qemu-deb
+	@$(LAB) tools/testing/qemu-deb $(SERIES_OF_QEMU)
 
 clean:
 	rm -rf build

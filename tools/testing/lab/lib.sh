@@ -178,3 +178,20 @@ download_package() {
 	mv -- "$dir"/*.deb "$2"
 	rmdir "$dir"
 }
+
+# bring_libraries DIR ROOT: have a program in DIR/bin that runs the QEMU which is there with the libraries and the loader
+# of ROOT, another Debian that it was built for, and with the firmware in DIR/share.
+bring_libraries() {
+	local binary=$1/bin/qemu-system-x86_64 file
+	mkdir -p "$1/lib"
+	"$lab_dir/in-debian" "$2" ldd "$binary" | grep -o '/[^ ]*' | while read -r file; do cp -L "$2$file" "$1/lib/"; done
+	mv "$binary" "$1/lib/"
+	cat >"$binary" <<-'END'
+		#!/bin/sh
+		dir=${0%/bin/*}
+		exec "$dir/lib/ld-linux-x86-64.so.2" --library-path "$dir/lib" "$dir/lib/qemu-system-x86_64" \
+			-L "$dir/share/qemu" "$@"
+	END
+	chmod +x "$binary"
+	"$binary" --version || die "$binary does not run on this machine"
+}
