@@ -179,12 +179,13 @@ download_package() {
 	rmdir "$dir"
 }
 
-# bring_libraries DIR ROOT: have a program in DIR/bin that runs the QEMU which is there with the libraries and the loader
-# of ROOT, another Debian that it was built for, and with the firmware in DIR/share.
+# bring_libraries DIR ROOT: replace the QEMU in DIR/bin, which was built for ROOT, another Debian, by a program that runs
+# this QEMU with the libraries and the loader of ROOT, and with the firmware in DIR/share.
 bring_libraries() {
 	local binary=$1/bin/qemu-system-x86_64 file
 	mkdir -p "$1/lib"
-	"$lab_dir/in-debian" "$2" ldd "$binary" | grep -o '/[^ ]*' | while read -r file; do cp -L "$2$file" "$1/lib/"; done
+	"$lab_dir/in-debian" "$2" ldd "$binary" | grep -o '/[^ ]*' |
+		while read -r file; do cp -L "$2$file" "$1/lib/"; done
 	mv "$binary" "$1/lib/"
 	cat >"$binary" <<-'END'
 		#!/bin/sh
